@@ -1,0 +1,258 @@
+"""Settings. Every value that differs between machines comes from the environment (config/env.py).
+
+DEMO=1 switches customers' rates and ceilings off and shortens the wait for a mail's webhook; with
+SANDBOX_URL set, the providers' addresses default to the sandbox's.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+from config import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEMO = env.flag("DEMO")
+DEBUG = env.flag("DEBUG")
+SECRET_KEY = env.required("SECRET_KEY", "Any long random text; `make demo` and `make test` make one.")
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost")
+SITE_URL = env.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+
+INSTALLED_APPS = [
+    "postings",
+    "pipeline",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_htmx",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- PostgreSQL -------------------------------------------------------------------------------
+# Workers keep a plain connection each; web processes may set DATABASE_POOL=1 (one pool a process,
+# as under ASGI every request has a thread of its own and would else connect anew).
+_DATABASE_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000",
+    # Guarded statements are long: prepare them on second use. Behind a transaction-level pooler that
+    # cannot carry prepared statements, set DATABASE_PREPARE=0.
+    "prepare_threshold": 2 if env.flag("DATABASE_PREPARE", default=True) else None,
+}
+DATABASES: dict[str, Any] = {
+    "default": dj_database_url.parse(
+        env.required("DATABASE_URL", "For example postgresql://user:password@127.0.0.1:5432/postings."),
+        conn_max_age=0,
+    )
+}
+DATABASES["default"]["OPTIONS"] = _DATABASE_OPTIONS | DATABASES["default"].get("OPTIONS", {})
+if env.flag("DATABASE_POOL"):
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 20, "timeout": 3}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+elif not env.flag("DATABASE_FRESH"):
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Celery: a fast path only; PostgreSQL is the truth (docs/decisions) --------------------------
+CELERY_BROKER_URL = env.required("BROKER_URL", "For example redis://127.0.0.1:6379/0 or amqp://….")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_TIMEOUT = 3
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 3
+CELERY_VISIBILITY_TIMEOUT = 300
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {
+        "visibility_timeout": CELERY_VISIBILITY_TIMEOUT,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "unacked_restore_limit": 100,
+        # A black-holed broker costs a publisher this long, once: dispatch.py then stops trying for 5 s.
+        "socket_timeout": env.seconds("BROKER_SOCKET_TIMEOUT", 5).total_seconds(),
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+        "global_keyprefix": "jobpipe:",
+        "client_name": "jobpipe",
+    }
+    if CELERY_BROKER_URL.startswith(("redis", "rediss"))
+    else {"confirm_publish": True, "max_retries": 1, "interval_start": 0, "interval_step": 0.2}
+)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_EVENT_SERIALIZER = "json"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the sweep recovers; a requeue would loop on a poison job
+CELERY_TASK_ACKS_ON_FAILURE = True
+CELERY_TASK_ACKS_ON_TIMEOUT = True
+CELERY_TASK_SOFT_TIME_LIMIT = 35  # the time ladder: provider call < soft < hard < lease < visibility
+CELERY_TASK_TIME_LIMIT = 45
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_DEFAULT_QUEUE = "pipeline"
+CELERY_TASK_QUEUES = [Queue("pipeline"), Queue("commit"), Queue("rollback")]  # no exchanges: see docs
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 5000
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # KiB
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TASK_SEND_SENT_EVENT = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_DB_REUSE_MAX = 1_000_000  # keep the worker's connection between tasks; the executor closes a broken one
+
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": env.text("CACHE_URL")}
+    if env.text("CACHE_URL")
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+# --- the engine --------------------------------------------------------------------------------
+PIPELINE: dict[str, Any] = {
+    "SECRET_KEYS": env.words("PIPELINE_SECRET_KEYS"),
+    "PAUSE_STAGING": env.flag("PAUSE_STAGING"),
+    "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
+    "ON_ATTENTION": "postings.operators.tell",
+    "MAX_OPEN_PER_CLIENT": 0 if DEMO else env.integer("MAX_OPEN_PER_CLIENT", 20),
+}
+
+# --- the shop and its providers ----------------------------------------------------------------
+SANDBOX_URL = env.text("SANDBOX_URL").rstrip("/")
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", "sk_test_sandbox" if SANDBOX_URL else "")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", f"{SANDBOX_URL}/stripe" if SANDBOX_URL else "")
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRET")
+STRIPE_PUBLISHABLE_KEY = env.text("STRIPE_PUBLISHABLE_KEY")
+SENDGRID_API_KEY = env.text("SENDGRID_API_KEY", "SG.sandbox" if SANDBOX_URL else "")
+SENDGRID_HOST = env.text("SENDGRID_HOST", f"{SANDBOX_URL}/sendgrid" if SANDBOX_URL else "")
+SENDGRID_WEBHOOK_PUBLIC_KEY = env.text("SENDGRID_WEBHOOK_PUBLIC_KEY")
+S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL", f"{SANDBOX_URL}/s3" if SANDBOX_URL else "")
+S3_BUCKET = env.text("S3_BUCKET", "postings")
+S3_REGION = env.text("S3_REGION", "us-east-1")
+S3_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID", "sandbox" if SANDBOX_URL else "")
+S3_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY", "sandbox" if SANDBOX_URL else "")
+MAIL_FROM = env.text("MAIL_FROM", "jobs@example.com")
+MAIL_FROM_NAME = env.text("MAIL_FROM_NAME", "Job board")
+OPERATOR_EMAIL = env.text("OPERATOR_EMAIL", "operator@example.com" if DEMO else "")
+# How long a mail whose fate is unknown waits for the provider's webhook before it is sent again.
+MAIL_GRACE = env.seconds("MAIL_GRACE_SECONDS", 2 if DEMO else 120)
+# Refused cards per address and hour before submissions are throttled (card testing). 0 switches it off.
+MAX_REFUSED_CARDS_PER_HOUR = 0 if DEMO else env.integer("MAX_REFUSED_CARDS_PER_HOUR", 10)
+PAYMENT_WAITING = env.seconds("PAYMENT_WAITING_SECONDS", 1800)
+
+# --- HTTP --------------------------------------------------------------------------------------
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a JSON body with a base64 logo of 2 MiB fits
+FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "pipeline.api.problems.exception_handler",
+    "NUM_PROXIES": env.integer("NUM_PROXIES", 0),
+    "DEFAULT_THROTTLE_RATES": {
+        "submit": None if DEMO else env.text("RATE_SUBMIT", "30/min"),
+        "read": None if DEMO else env.text("RATE_READ", "600/min"),
+        "act": None if DEMO else env.text("RATE_ACT", "60/min"),
+    },
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Job postings",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+MAX_WATCHERS = env.integer("MAX_WATCHERS", 500)
+
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(BASE_DIR / ".data" / "static")))
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+LOGIN_URL = "/admin/login/"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'self'"],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+HTTPS = SITE_URL.startswith("https://")
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if env.flag("BEHIND_PROXY"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"()": "pipeline.logs.formatter"}},
+    "filters": {"redact": {"()": "pipeline.logs.Redact"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["redact"]}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+}
+
+if not DEBUG and not DEMO and len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters: use a long random text.")

@@ -1,0 +1,9 @@
+"""WSGI entry point: everything works, but a wait or a stream holds a thread."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+application = get_wsgi_application()
