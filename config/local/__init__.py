@@ -1,0 +1,1 @@
+"""Running the project on one machine without a system database: PostgreSQL, Redis, the demo."""

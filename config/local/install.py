@@ -99,7 +99,9 @@ class Environment:
             shutil.rmtree(self.folder)
         version = ".".join(str(part) for part in sys.version_info[:3])
         say(f"Creating {self.folder.name} with Python {version} …")
-        made = subprocess.run([sys.executable, "-m", "venv", str(self.folder)], capture_output=True, text=True)
+        made = subprocess.run(
+            [sys.executable, "-m", "venv", str(self.folder)], capture_output=True, text=True, check=False
+        )
         if made.returncode != 0:
             shutil.rmtree(self.folder, ignore_errors=True)
             said = (made.stdout + made.stderr).strip()

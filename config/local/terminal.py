@@ -1,0 +1,26 @@
+"""What the runner says: plain lines, colours only on a terminal."""
+
+import os
+import sys
+from typing import Final
+
+COLOURS: Final = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
+
+
+def say(line: str = "") -> None:
+    """One line on standard output, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def complain(line: str) -> None:
+    """One line on standard error, at once."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def coloured(text: str, colour: str) -> str:
+    """The text in a colour, or as it is where no colours are wanted (no terminal, NO_COLOR)."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
