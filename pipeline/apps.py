@@ -1,0 +1,20 @@
+"""Loads every app's `workflow` module, the checks, and the sweep that each worker brings along."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class PipelineAppConfig(AppConfig):
+    """The engine."""
+
+    name = "pipeline"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register workflows and checks; arm a crash point if a test says so."""
+        from pipeline import checks, crashpoints, worker  # noqa: F401
+        from pipeline.conf import conf
+
+        autodiscover_modules("workflow")
+        if conf().CRASH_AT:
+            crashpoints.arm_kill(conf().CRASH_AT)

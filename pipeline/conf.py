@@ -1,0 +1,70 @@
+"""The engine's settings: `settings.PIPELINE`, a dict, read late. Everything has a default."""
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from pipeline.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """Durations are timedeltas. The time ladder, each smaller than the next: one provider call, the task's
+    soft and hard limits (Celery's settings), `LEASE`, the broker's visibility timeout (checked at start).
+    """
+
+    STAGING_DEADLINE: timedelta = timedelta(minutes=10)
+    # How long a process may hold a job. The owner's lock tells of a dead one at once; this is for one that hangs.
+    LEASE: timedelta = timedelta(seconds=60)
+    # An effect begins only if at least this much of the lease is left: a provider call and its write fit in.
+    LEASE_MARGIN: timedelta = timedelta(seconds=15)
+    # A worker goes on with the next link itself while its task is younger than this.
+    GO_ON: bool = True
+    GO_ON_FOR: timedelta = timedelta(seconds=5)
+    SWEEP_EVERY: timedelta = timedelta(milliseconds=500)
+    SWEEP_BATCH: int = 200
+    # A published move is published again after this, doubling up to the cap, while nobody has taken it.
+    REPUBLISH_AFTER: timedelta = timedelta(seconds=2)
+    REPUBLISH_CAP: timedelta = timedelta(seconds=60)
+    # A worker that does not know the workflow, or is told to pause, leaves the job for this long.
+    POSTPONE: timedelta = timedelta(seconds=10)
+    # After a start of PostgreSQL every process needs a moment to take its lock again.
+    OWNER_GRACE: timedelta = timedelta(seconds=5)
+    ATTENTION_AFTER: timedelta = timedelta(minutes=15)
+    PAUSE_STAGING: bool = False
+    MAX_OPEN_PER_CLIENT: int = 0  # unfinished pipelines of one client; 0: no ceiling
+    STAGE_RETRY: RetryPolicy = RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(seconds=30))
+    FINISH_RETRY: RetryPolicy = RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(hours=1))
+    WAITING_POLL: RetryPolicy = RetryPolicy(first=timedelta(seconds=5), factor=1.5, cap=timedelta(seconds=60))
+    SECRET_KEYS: tuple[str, ...] = ()  # Fernet keys, newest first; needed by workflows that have secrets
+    ON_ATTENTION: str = ""  # dotted path of a function(pipeline) that tells a person
+    SWEEP_IN_WORKERS: bool = True
+    CRASH_AT: str = ""  # tests only: see pipeline/crashpoints.py
+
+
+_NAMES = frozenset(field.name for field in fields(Conf))
+
+
+@cache
+def conf() -> Conf:
+    """The settings as they are now; ImproperlyConfigured for a name that does not exist."""
+    given: dict[str, Any] = getattr(settings, "PIPELINE", {})
+    unknown = sorted(set(given) - _NAMES)
+    if unknown:
+        raise ImproperlyConfigured(
+            f"settings.PIPELINE has no {', '.join(unknown)}; it takes {', '.join(sorted(_NAMES))}."
+        )
+    return Conf(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "PIPELINE":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,155 @@
+"""The pure core of the executor: what an attempt's outcome means for its job and its pipeline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipeline.conf import Conf
+from pipeline.errors import Refused, StepFailure
+from pipeline.retry import RetryPolicy
+from pipeline.states import EventType, PipelineState, Verb
+from pipeline.transitions import Begun
+from pipeline.workflow import Outcome, Skip, Step, Wait
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The verb ended well."""
+
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The step is skipped: not needed, or a telling step that was refused."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again after the delay; `mark` asks for a person."""
+
+    error: Json
+    delay: timedelta
+    mark: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskLater:
+    """The customer is waited for."""
+
+    wait: Wait
+    deadline: datetime
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBack:
+    """The pipeline cannot go on: roll back. `error` is for the customer, `failure` for the history."""
+
+    event: EventType
+    error: Json
+    failure: Json
+
+
+Move = Done | GiveUp | Retry | AskLater | TurnBack
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a decision depends on beside the outcome. Times are the database's; `chance` is in [0, 1)."""
+
+    step: type[Step]
+    begun: Begun
+    name: str
+    verb: Verb
+    state: str
+    deadline_at: datetime
+    now: datetime
+    chance: float
+    conf: Conf
+
+    @property
+    def is_late(self) -> bool:
+        """Whether staging's or the customer's time is over."""
+        return self.verb == Verb.STAGE and self.now >= self.deadline_at
+
+    def policy(self) -> RetryPolicy:
+        """The retry policy of the verb."""
+        return self.conf.STAGE_RETRY if self.verb == Verb.STAGE else self.conf.FINISH_RETRY
+
+
+def decide(at: Situation, outcome: Outcome | StepFailure) -> Move:
+    """What becomes of the job: one visible function over outcomes."""
+    if isinstance(outcome, Refused):
+        return _after_refusal(at, outcome)
+    if isinstance(outcome, StepFailure):
+        if at.is_late and at.state == PipelineState.STAGING:
+            return too_late(at, outcome)
+        return _again(at, outcome, mark=_is_overdue(at))
+    if isinstance(outcome, Wait):
+        return _after_wait(at, outcome)
+    if isinstance(outcome, Skip):
+        return GiveUp(outcome.why)
+    return Done(outcome or {})
+
+
+def too_late(at: Situation, failure: StepFailure | None = None) -> TurnBack:
+    """Staging's deadline has passed."""
+    error = problem(
+        "staging_timed_out",
+        "Not completed in time",
+        "The posting could not be prepared in time. Nothing was charged: please submit it again.",
+        at.name,
+    )
+    return TurnBack(EventType.DEADLINE_PASSED, error, _failure(failure) if failure else {"code": "staging_timed_out"})
+
+
+def problem(code: str, title: str, detail: str, step: str | None, field: str = "") -> Json:
+    """A problem object (RFC 9457) for the customer."""
+    made = {"type": f"urn:problem:{code.replace('_', '-')}", "title": title, "detail": detail, "code": code}
+    if field:
+        made["field"] = field
+    return made | {"step": step}
+
+
+def _after_refusal(at: Situation, refused: Refused) -> Move:
+    if at.verb == Verb.STAGE or (at.verb == Verb.COMMIT and at.step.pivot):
+        error = problem(refused.code, refused.title, refused.message, at.name, refused.field)
+        return TurnBack(EventType.REFUSED, error, _failure(refused))
+    if at.step.tells:
+        return GiveUp(refused.code)
+    return _again(at, refused, mark=True)
+
+
+def _after_wait(at: Situation, wait: Wait) -> Move:
+    if at.verb != Verb.STAGE:
+        return _again(at, StepFailure("cannot_wait", "only the stage verb may wait"), mark=True)
+    # The deadline is the first one given: asking again does not move it.
+    deadline = at.deadline_at if at.state == PipelineState.WAITING else wait.deadline
+    if at.now >= deadline:
+        error = problem(
+            "customer_timed_out",
+            "Not confirmed in time",
+            "Your confirmation did not arrive in time. Nothing was charged: please submit it again.",
+            at.name,
+        )
+        return TurnBack(EventType.DEADLINE_PASSED, error, {"code": "customer_timed_out"})
+    return AskLater(wait, deadline, at.conf.WAITING_POLL.delay(at.begun.attempt, at.chance))
+
+
+def _again(at: Situation, failure: StepFailure, *, mark: bool) -> Retry:
+    delay = at.policy().delay(at.begun.attempt, at.chance, failure.retry_after)
+    return Retry(_failure(failure), delay, mark and not at.begun.has_attention)
+
+
+def _is_overdue(at: Situation) -> bool:
+    return at.verb != Verb.STAGE and at.now - at.begun.verb_started_at >= at.conf.ATTENTION_AFTER
+
+
+def _failure(failure: StepFailure) -> Json:
+    return {"kind": failure.kind, "code": failure.code, "detail": failure.detail}

@@ -1,0 +1,64 @@
+"""The three ways an effect fails, decided in a provider's module and nowhere else, and the engine's own errors."""
+
+from datetime import timedelta
+
+
+class PipelineError(Exception):
+    """Root of everything that this package raises."""
+
+
+class StepFailure(PipelineError):
+    """An effect did not come about as asked, or we do not know whether it did.
+
+    `code` is a short word for programs, `detail` a sentence for logs and the admin; neither holds secrets.
+    """
+
+    kind = "failure"
+
+    def __init__(self, code: str, detail: str = "", *, retry_after: timedelta | None = None) -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class Refused(StepFailure):
+    """It will never work: a declined card, an address that the provider refuses.
+
+    `title` and `message` are written for the customer; a provider's raw text never goes into them.
+    `field` names the input that was refused, where there is one.
+    """
+
+    kind = "refused"
+
+    def __init__(
+        self, code: str, detail: str = "", *, title: str = "Refused", message: str = "", field: str = ""
+    ) -> None:
+        super().__init__(code, detail)
+        self.title = title
+        self.message = message or "This could not be done. Nothing was charged."
+        self.field = field
+
+
+class Unavailable(StepFailure):
+    """It did not happen and may work later: refused connection, rate limit, maintenance."""
+
+    kind = "unavailable"
+
+
+class Unknown(StepFailure):
+    """We do not know whether it happened: time-out, cut connection, 5xx. The next attempt asks first."""
+
+    kind = "unknown"
+
+
+class LostOwnership(PipelineError):
+    """The job is no longer this process's: its lease ended, its fence was raised or its lock is gone."""
+
+
+class IllegalAction(PipelineError):
+    """What a customer or an operator asked for is not possible in the pipeline's present state."""
+
+
+class UnknownWorkflow(PipelineError):
+    """No workflow of that name and version, or no such step in it, is registered in this process."""

@@ -1,0 +1,264 @@
+"""Runs one job, and goes on with the next while that is due at once: claim, effect, record.
+
+No transaction is open while a provider is called (a `local` step's verb is the exception: its effect is in this
+database and shares the transaction of its record). A late owner's write fails on its fence. Whatever breaks in
+between, the database tells what is due, and the sweep publishes it.
+"""
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from pipeline import crashpoints, onward, transitions
+from pipeline.conf import conf
+from pipeline.decide import AskLater, Done, GiveUp, Move, Retry, Situation, TurnBack, decide, too_late
+from pipeline.errors import LostOwnership, StepFailure, Unknown
+from pipeline.hold import Hold
+from pipeline.models import Pipeline
+from pipeline.ownership import owner
+from pipeline.plan import Job, PipelineView
+from pipeline.registry import find, known_jobs
+from pipeline.run import Run
+from pipeline.states import OPEN, RUNNING, PipelineState, Verb
+from pipeline.transitions import Advanced, Begun
+from pipeline.workflow import Outcome, Step, Workflow
+
+log = logging.getLogger(__name__)
+
+@dataclass(slots=True)
+class Work:
+    """One job in hand: what was claimed, and since when by this process's own clock."""
+
+    job: Job
+    begun: Begun
+    view: PipelineView
+    workflow: type[Workflow]
+    step: type[Step]
+    hold: Hold
+
+    def situation(self) -> Situation:
+        """What the decision depends on, now."""
+        return Situation(
+            step=self.step,
+            begun=self.begun,
+            name=self.job.step,
+            verb=self.job.verb,
+            state=self.view.state,
+            deadline_at=self.view.deadline_at,
+            now=self.hold.now(),
+            chance=random.random(),  # noqa: S311 - jitter
+            conf=conf(),
+        )
+
+
+@dataclass(slots=True)
+class Ended:
+    """What is left for others: jobs to publish, and the next link of the chain if it goes on by message."""
+
+    publish: list[Job] = field(default_factory=list)
+    next_link: Job | None = None
+
+
+def run(job: Job) -> Ended:
+    """Run the job if it is its turn, and the ones that follow it while they are this worker's to run."""
+    try:
+        return _run(job)
+    except LostOwnership as lost:
+        log.warning("pipeline %s: %s of %s stopped: %s", job.pipeline, job.verb, job.step, lost)
+        return Ended()
+    except (InterfaceError, OperationalError):
+        connection.close()
+        owner.renounce()  # what was claimed or recorded is not known: let everything be taken over at once
+        raise
+    except BaseException:
+        owner.renounce()
+        raise
+
+
+def _run(job: Job) -> Ended:
+    ended = Ended()
+    until = time.monotonic() + conf().GO_ON_FOR.total_seconds()
+    mine = deque([job])
+    work: Work | None = None
+    while work is not None or mine:
+        if work is None:
+            work = _claim(mine.popleft())
+            continue
+        may_go_on = conf().GO_ON and time.monotonic() < until
+        work = _step_forward(work, mine, ended, may_go_on=may_go_on)
+        if not may_go_on:
+            ended.publish.extend(mine)
+            mine.clear()
+    return ended
+
+
+def _claim(job: Job) -> Work | None:
+    asked_at = time.monotonic()
+    claimed = transitions.claim(job, owner.id())
+    if claimed is None:
+        _leave(job)
+        return None
+    begun, view = claimed
+    return _work(job, begun, view, find(view.workflow, view.version), asked_at)
+
+
+def _leave(job: Job) -> None:
+    """Not this process's turn. If it does not know the job, or is told to pause, it says when to look again."""
+    pipeline = Pipeline.objects.filter(pk=job.pipeline, finished_at=None).first()
+    if pipeline is None:
+        return
+    step = pipeline.steps.filter(name=job.step).first()
+    is_known = step is not None and f"{pipeline.workflow} {pipeline.version} {step.kind}" in known_jobs()
+    is_paused = conf().PAUSE_STAGING and pipeline.cursor == 0 and pipeline.state == PipelineState.STAGING
+    if not is_known or is_paused:
+        transitions.postpone(pipeline.pk, pipeline.seq)
+
+
+def _work(job: Job, begun: Begun, view: PipelineView, workflow: type[Workflow], asked_at: float) -> Work:
+    view = view.with_state(job.step, RUNNING[job.verb])
+    step = workflow.step(view.step(job.step).kind)
+    return Work(job, begun, view, workflow, step, Hold(job, begun, view, asked_at))
+
+
+def _step_forward(work: Work, mine: deque[Job], ended: Ended, *, may_go_on: bool) -> Work | None:
+    """One effect and its record. The next work in hand, if the record began it too."""
+    then = (mine[0] if mine else onward.follower(work.view, work.job, work.workflow)) if may_go_on else None
+    asked_at = time.monotonic()
+    move, after = _perform(work, then)
+    crashpoints.reached(work.job.step, work.job.verb, "recorded")
+    view = onward.view_after(work.view, work.job, work.begun.data, move, after)
+    begun = after.begun if isinstance(after, Advanced) else None
+    if begun is not None and mine:
+        mine.popleft()
+    fresh = [job for job in onward.opened_jobs(work.view, view) if begun is None or job != then]
+    if view.state in OPEN:
+        ended.next_link = fresh[0] if fresh else None
+    else:
+        now, others = onward.split(work.workflow, view, fresh) if may_go_on else ([], fresh)
+        mine.extend(now)
+        ended.publish.extend(others)
+        ended.next_link = None
+    if begun is None or then is None:
+        return None
+    return _work(then, begun, view, work.workflow, asked_at)
+
+
+def _perform(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
+    crashpoints.reached(work.job.step, work.job.verb, "claimed")
+    situation = work.situation()
+    if situation.is_late and work.view.state == PipelineState.STAGING:
+        move: Move = too_late(situation)
+        return move, _record(work, move, None)
+    if not work.step.local:
+        move = decide(work.situation(), _effect(work))
+        crashpoints.reached(work.job.step, work.job.verb, "effect")
+        return move, _record(work, move, then)
+    return _perform_local(work, then)
+
+
+class _NotDone(Exception):  # noqa: N818 - no error: it carries a move out of a transaction that is undone
+    def __init__(self, move: Move) -> None:
+        self.move = move
+
+
+def _perform_local(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
+    """Effect and record in one transaction: both or none."""
+    try:
+        with transaction.atomic():
+            move = decide(work.situation(), _effect(work))
+            crashpoints.reached(work.job.step, work.job.verb, "effect")
+            if not isinstance(move, Done | GiveUp):
+                raise _NotDone(move)
+            return move, _record(work, move, then)
+    except _NotDone as undone:
+        return undone.move, _record(work, undone.move, None)
+
+
+def _effect(work: Work) -> Outcome | StepFailure:
+    if work.step.does_nothing(work.job.verb):
+        return None
+    run = Run(
+        pipeline_id=work.view.id,
+        step=work.job.step,
+        verb=work.job.verb,
+        attempt=work.begun.attempt,
+        input=work.view.input,
+        args=work.view.step(work.job.step).args,
+        data=work.begun.data,
+        calls=work.begun.calls,
+        others={step.name: step.data for step in work.view.steps},
+        reason=work.view.reason,
+        is_cancelled=work.view.is_cancelled,
+        created_at=work.view.created_at,
+        ledger=work.hold,
+    )
+    try:
+        outcome: Outcome = getattr(work.step(), work.job.verb)(run)
+    except StepFailure as failure:
+        log.info("pipeline %s: %s of %s: %s", work.view.id, work.job.verb, work.job.step, failure)
+        return failure
+    except (LostOwnership, InterfaceError, OperationalError):
+        raise
+    except Exception as error:
+        # A defect, or the soft time limit: the effect may exist. Tried again, marked in the history, never undone.
+        log.exception("pipeline %s: %s of %s failed", work.view.id, work.job.verb, work.job.step)
+        return Unknown("unexpected_error", type(error).__name__)
+    return outcome
+
+
+def _record(work: Work, move: Move, then: Job | None) -> Advanced | str:
+    """The guarded write of the move; LostOwnership if the job is no longer ours."""
+    job, begun = work.job, work.begun
+    after: Advanced | str | None
+    match move:
+        case Done(data):
+            after = transitions.advance(
+                job,
+                begun,
+                data=data,
+                note={},
+                erase=_used_up(work),
+                result=_result(work, data),
+                then=then,
+            )
+        case GiveUp(why):
+            after = transitions.advance(
+                job, begun, data={}, note={"why": why}, is_skipped=True, erase=_used_up(work), then=then,
+                result=_result(work, {}),
+            )
+        case Retry(error, delay, mark):
+            after = transitions.fail(job, begun, error=error, delay=delay, mark=mark)
+        case AskLater(wait, deadline, delay):
+            after = transitions.wait(
+                job, begun, data=wait.data, next_action=wait.next_action, deadline=deadline, delay=delay
+            )
+        case TurnBack(event, error, failure):
+            after = transitions.turn_back_by_owner(
+                job, begun, work.view.steps, event=event, error=error, failure=failure
+            )
+            if after is None and job.verb == Verb.STAGE:
+                # The customer or a person turned it back meanwhile: what is left is to end this attempt.
+                after = transitions.fail(job, begun, error=failure, delay=timedelta(0), mark=False)
+    if after is None:
+        raise LostOwnership("its fence was raised")
+    return after
+
+
+def _used_up(work: Work) -> tuple[str, ...]:
+    return work.step.secrets + work.step.attachments if work.job.verb == Verb.STAGE else ()
+
+
+def _result(work: Work, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The pipeline's answer, should this be its last commit."""
+    if work.job.verb != Verb.COMMIT:
+        return None
+    recorded = {step.name: step.data for step in work.view.steps}
+    recorded[work.job.step] = work.begun.data | dict(data)
+    return work.workflow.result(work.view.input, recorded)

@@ -1,0 +1,224 @@
+"""The engine's tables: Pipeline, its Steps, its Events, its Attachments.
+
+Read them freely; only pipeline/transitions.py writes `state` and what belongs to it. What must never be is
+a constraint here.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from pipeline.ids import new_pipeline_id
+from pipeline.states import STEP_TERMINAL, TERMINAL, PipelineState, StepState, Wave
+
+_TERMINAL = sorted(TERMINAL)
+_RUNNING_STEP = [StepState.STAGING, StepState.COMMITTING, StepState.ROLLING_BACK]
+
+
+class Pipeline(models.Model):
+    """One durable run of a workflow. Its row is the lock of every transition."""
+
+    id = models.UUIDField(primary_key=True, default=new_pipeline_id, editable=False)
+    workflow = models.CharField(max_length=100)
+    version = models.PositiveSmallIntegerField()
+
+    scope = models.CharField(max_length=64, help_text="Whose idempotency keys: one user's, or all anonymous ones'.")
+    key = models.CharField(max_length=255, help_text="The Idempotency-Key of the submission.")
+    fingerprint = models.CharField(max_length=64, help_text="HMAC of the submission's content.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    client = models.CharField(max_length=64, blank=True, help_text="HMAC of the submitter's address; for ceilings.")
+
+    state = models.CharField(max_length=16, choices=PipelineState, default=PipelineState.STAGING)
+    input = models.JSONField(default=dict, help_text="The validated fields.")
+    secrets = models.JSONField(default=dict, help_text="Name to encrypted value; each is erased once used.")
+
+    step_count = models.PositiveSmallIntegerField()
+    cursor = models.PositiveSmallIntegerField(default=0, help_text="Position of the step that is staged now.")
+    pivots = models.PositiveSmallIntegerField(help_text="Jobs after the decision still to do: the pivot's.")
+    effects = models.PositiveSmallIntegerField(help_text="The same of the other steps.")
+    tells = models.PositiveSmallIntegerField(help_text="The same of the telling steps.")
+    seq = models.PositiveIntegerField(default=0, help_text="`seq` of the last event.")
+    hints = models.PositiveIntegerField(default=0, help_text="How often somebody outside said: look again.")
+    attention = models.PositiveSmallIntegerField(default=0, help_text="Marks for a person, 0 when none.")
+    attention_told_at = models.DateTimeField(null=True, blank=True, help_text="When a person was told.")
+
+    due_at = models.DateTimeField(null=True, blank=True, help_text="When somebody looks again; null when terminal.")
+    published = models.PositiveSmallIntegerField(default=0, help_text="How often this move was published by a sweep.")
+    deadline_at = models.DateTimeField(help_text="End of staging, or of the customer's waiting.")
+    staging_left = models.DurationField(null=True, blank=True, help_text="Staging's time left, kept while waiting.")
+    next_action = models.JSONField(null=True, blank=True, help_text="What the customer is asked to do.")
+
+    is_cancelled = models.BooleanField(default=False, help_text="The customer, or a person, turned it back.")
+    error = models.JSONField(null=True, blank=True, help_text="Why it turned back; a problem for the customer.")
+    result = models.JSONField(null=True, blank=True)
+
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "key"], name="pipeline_key_once"),
+            models.CheckConstraint(condition=Q(state__in=PipelineState.values), name="pipeline_state_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=_TERMINAL, finished_at__isnull=False)
+                | (~Q(state__in=_TERMINAL) & Q(finished_at__isnull=True)),
+                name="pipeline_finished_iff_terminal",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=_TERMINAL, due_at__isnull=True)
+                | (~Q(state__in=_TERMINAL) & Q(due_at__isnull=False)),
+                name="pipeline_unfinished_is_due",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=_TERMINAL) | Q(pivots=0, effects=0, tells=0),
+                name="pipeline_terminal_has_no_jobs_left",
+            ),
+            models.CheckConstraint(condition=Q(cursor__lte=F("step_count")), name="pipeline_cursor_in_range"),
+            models.CheckConstraint(
+                condition=~Q(state__in=[PipelineState.COMMITTING, PipelineState.COMMITTED])
+                | Q(cursor=F("step_count")),
+                name="pipeline_commits_only_when_all_staged",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=PipelineState.WAITING, staging_left__isnull=False, next_action__isnull=False)
+                | (~Q(state=PipelineState.WAITING) & Q(staging_left__isnull=True, next_action__isnull=True)),
+                name="pipeline_waiting_iff_asked",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=[PipelineState.ROLLING_BACK, PipelineState.ROLLED_BACK])
+                | Q(error__isnull=False),
+                name="pipeline_turned_back_for_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=_TERMINAL) | Q(secrets={}),
+                name="pipeline_terminal_keeps_no_secret",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], name="pipeline_due", condition=Q(finished_at__isnull=True)),
+            models.Index(fields=["user", "-created_at"], name="pipeline_by_user"),
+            models.Index(fields=["state", "-created_at"], name="pipeline_by_state"),
+            models.Index(fields=["-created_at"], name="pipeline_by_age"),
+            models.Index(fields=["client", "-created_at"], name="pipeline_by_client", condition=~Q(client="")),
+            models.Index(fields=["-created_at"], name="pipeline_attention", condition=Q(attention__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow} {self.id}"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in TERMINAL
+
+
+class Step(models.Model):
+    """One effect of a pipeline. Its rows are the definition that the pipeline runs by, stored with it."""
+
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=60, help_text="Unique in its pipeline.")
+    kind = models.CharField(max_length=60, help_text="The step class's name; several steps may be of one kind.")
+    args = models.JSONField(default=dict, help_text="What tells steps of one kind apart.")
+    label = models.CharField(max_length=120)
+    doing = models.CharField(max_length=120, help_text="What is being done while it is staged, for the customer.")
+    wave = models.PositiveSmallIntegerField(choices=Wave)
+    undo_pending = models.BooleanField(default=False, help_text="Rolled back even if it was never attempted.")
+
+    state = models.CharField(max_length=16, choices=StepState, default=StepState.PENDING)
+    data = models.JSONField(default=dict, help_text="What its verbs recorded.")
+    calls = models.JSONField(default=dict, help_text="Provider calls: key, parameters, generation, first sent.")
+    error = models.JSONField(null=True, blank=True, help_text="The last failure of the job at hand.")
+    attention = models.BooleanField(default=False)
+
+    stage_attempts = models.PositiveIntegerField(default=0)
+    commit_attempts = models.PositiveIntegerField(default=0)
+    rollback_attempts = models.PositiveIntegerField(default=0)
+    owner = models.IntegerField(null=True, blank=True, help_text="Id of the process that runs its job.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveIntegerField(default=0, help_text="Rises with each claim; a late owner's write fails.")
+    due_at = models.DateTimeField(null=True, blank=True, help_text="Not before this time; null: at once.")
+    hints_seen = models.PositiveIntegerField(default=0, help_text="The pipeline's hints at the last claim.")
+
+    started_at = models.DateTimeField(null=True, blank=True)
+    verb_started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["pipeline", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["pipeline", "position"], name="step_position_once"),
+            models.UniqueConstraint(fields=["pipeline", "name"], name="step_name_once"),
+            models.CheckConstraint(condition=Q(state__in=StepState.values), name="step_state_known"),
+            models.CheckConstraint(condition=Q(wave__in=Wave.values), name="step_wave_known"),
+            models.CheckConstraint(
+                condition=Q(owner__isnull=True, lease_until__isnull=True)
+                | Q(owner__isnull=False, lease_until__isnull=False, state__in=_RUNNING_STEP),
+                name="step_owned_only_while_running",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=sorted(STEP_TERMINAL)) | Q(due_at__isnull=True),
+                name="step_terminal_is_not_due",
+            ),
+        ]
+        indexes = [models.Index(fields=["owner"], name="step_owned", condition=Q(owner__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.pipeline_id}"
+
+    @property
+    def attempts(self) -> int:
+        """The most attempts that one of its jobs (stage, commit, rollback) has needed so far."""
+        return max(self.stage_attempts, self.commit_attempts, self.rollback_attempts)
+
+
+class Event(models.Model):
+    """One line of a pipeline's append-only history; `seq` counts from 1 without gaps."""
+
+    pk = models.CompositePrimaryKey("pipeline_id", "seq")
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    type = models.CharField(max_length=24)
+    step = models.CharField(max_length=60, null=True)  # noqa: DJ001 - null is the API's word for "of no step"
+    attempt = models.PositiveIntegerField(null=True)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["pipeline", "seq"]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.type}"
+
+
+class Attachment(models.Model):
+    """Bytes that a step needs once; erased when that step is staged or the pipeline turns back."""
+
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="attachments")
+    name = models.CharField(max_length=60)
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pipeline", "name"], name="attachment_name_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.pipeline_id}"
+
+
+class Inbox(models.Model):
+    """An event id that a provider's webhook has delivered: each is taken in once."""
+
+    provider = models.CharField(max_length=30)
+    event_id = models.CharField(max_length=255)
+    received_at = models.DateTimeField(auto_now_add=True)
+    pipeline_id = models.UUIDField(null=True, blank=True)
+    kind = models.CharField(max_length=60)
+    data = models.JSONField(default=dict, help_text="What is needed of it; nothing personal.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "event_id"], name="inbox_event_once")]
+        indexes = [models.Index(fields=["pipeline_id"], name="inbox_pipeline", condition=Q(pipeline_id__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.event_id}"

@@ -1,0 +1,77 @@
+"""What a worker does after a record: how it now sees the pipeline, and which of the new jobs are its own.
+
+Going on here instead of by message is the fast path: the number of messages is what costs (docs/performance.md).
+Pure functions; setting PIPELINE["GO_ON"] = False switches all of it off.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipeline.decide import Done, GiveUp, Move, TurnBack
+from pipeline.plan import Job, PipelineView, StepView, open_jobs, opened
+from pipeline.states import DONE, OPEN, PipelineState, StepState, Verb, Wave
+from pipeline.transitions import Advanced
+from pipeline.workflow import Workflow
+
+
+def follower(view: PipelineView, job: Job, workflow: type[Workflow]) -> Job | None:
+    """The job to begin in the same write as this one's success; None when that is for somebody else to do."""
+    now, _ = split(workflow, view, opened_jobs(view, _if_it_succeeds(view, job)))
+    return now[0] if now else None
+
+
+def opened_jobs(before: PipelineView, after: PipelineView) -> list[Job]:
+    """The jobs that became possible between two views."""
+    fresh = opened((before.state, before.steps), (after.state, after.steps))
+    return [Job(after.id, step.name, verb) for step, verb in fresh]
+
+
+def split(workflow: type[Workflow], view: PipelineView, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
+    """(mine, others'): jobs that wait for no provider cost less here than as a message; of the others one is
+    done here too, and the rest are published, to run in parallel.
+    """
+    kinds = {job.step: workflow.step(view.step(job.step).kind) for job in jobs}
+    quick = [job for job in jobs if kinds[job.step].local or kinds[job.step].does_nothing(job.verb)]
+    slow = [job for job in jobs if job not in quick]
+    return quick + slow[:1], slow[1:]
+
+
+def view_after(
+    view: PipelineView, job: Job, recorded: Mapping[str, Any], move: Move, after: Advanced | str
+) -> PipelineView:
+    """The pipeline as this worker sees it after its record: the database's word, and its own step's change."""
+    if isinstance(after, str):
+        steps = tuple(_turned_back(step) for step in view.steps) if isinstance(move, TurnBack) else view.steps
+        return replace(view, state=after, steps=steps)
+    data = dict(recorded) | (dict(move.data) if isinstance(move, Done) else {})
+    state = StepState.SKIPPED if isinstance(move, GiveUp) else DONE[job.verb]
+    steps = tuple(
+        replace(step, state=state.value, data=data) if step.name == job.step else _settled(step, job.verb, after)
+        for step in view.steps
+    )
+    return replace(view, state=after.state, deadline_at=after.deadline_at, steps=steps)
+
+
+def _if_it_succeeds(view: PipelineView, job: Job) -> PipelineView:
+    steps = tuple(
+        replace(step, state=DONE[job.verb].value) if step.name == job.step else step for step in view.steps
+    )
+    if view.state in OPEN:
+        state = PipelineState.STAGING if open_jobs(PipelineState.STAGING, steps) else PipelineState.COMMITTING
+        return replace(view, state=state.value, steps=steps)
+    return replace(view, steps=steps)
+
+
+def _turned_back(step: StepView) -> StepView:
+    if step.state == StepState.PENDING and not step.undo_pending:
+        return replace(step, state=StepState.SKIPPED.value)
+    return step
+
+
+def _settled(step: StepView, verb: Verb, after: Advanced) -> StepView:
+    """A wave whose counter is 0 has ended, whatever this worker saw of it: others did the rest."""
+    left = {Wave.PIVOT: after.pivots, Wave.EFFECT: after.effects, Wave.TELLING: after.tells}[Wave(step.wave)]
+    if verb == Verb.STAGE or left or step.state == StepState.SKIPPED:
+        return step
+    return replace(step, state=DONE[verb].value)

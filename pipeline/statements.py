@@ -1,0 +1,391 @@
+"""The guarded statements behind pipeline/transitions.py: each is one transition, whole.
+
+All have one shape. `pipe` locks the pipeline's row and sees its newest version; the step's UPDATE carries the
+guard (state, fence, owner); `told` lists the events; `moved` changes the pipeline's row; `noted` writes the
+events. Nothing is decided by counting other rows: a snapshot may be older than the lock, so what a decision
+depends on are counters in the locked row.
+"""
+
+from typing import Final
+
+# Whether step n may be worked on now in pipeline a: its turn in staging, its wave after the decision.
+_IN_TURN: Final = """
+    CASE a.state
+      WHEN 'committing' THEN n.wave = CASE WHEN a.pivots > 0 THEN 0 WHEN a.effects > 0 THEN 1 ELSE 2 END
+      WHEN 'rolling_back' THEN (n.wave < 2) = (a.pivots + a.effects > 0)
+      ELSE n.position = a.cursor
+    END"""
+
+# Begin a job: count the attempt, take the lease, raise the fence. `source` is the locked pipeline.
+_BEGIN: Final = """
+    UPDATE pipeline_step n
+    SET state = %(begin_state)s::text, owner = %(owner)s::int, lease_until = now() + %(lease)s, fence = n.fence + 1,
+        due_at = NULL, hints_seen = a.hints, finished_at = NULL,
+        stage_attempts = n.stage_attempts + (%(begin_verb)s::text = 'stage')::int,
+        commit_attempts = n.commit_attempts + (%(begin_verb)s::text = 'commit')::int,
+        rollback_attempts = n.rollback_attempts + (%(begin_verb)s::text = 'rollback')::int,
+        started_at = COALESCE(n.started_at, now()),
+        verb_started_at = CASE WHEN n.state = %(begin_state)s::text THEN n.verb_started_at ELSE now() END
+    FROM {source} a
+    WHERE n.pipeline_id = a.id AND n.name = %(begin)s::text
+      AND a.state = ANY(%(begin_phases)s) AND n.state = ANY(%(begin_from)s)
+      AND (n.state <> 'pending' OR %(begin_verb)s::text = 'stage' OR n.undo_pending)
+      AND n.owner IS NULL
+      AND (n.due_at IS NULL OR n.due_at <= now() OR n.hints_seen < a.hints)
+      AND (a.workflow || ' ' || a.version || ' ' || n.kind) = ANY(%(known)s)
+      AND {in_turn} {also}
+    RETURNING n.*,
+      CASE %(begin_verb)s::text WHEN 'stage' THEN n.stage_attempts WHEN 'commit' THEN n.commit_attempts
+        ELSE n.rollback_attempts END AS attempt"""
+
+_NOTE: Final = """
+noted AS (
+    INSERT INTO pipeline_event (pipeline_id, seq, at, type, step, attempt, data)
+    SELECT pipe.id, pipe.seq + row_number() OVER (ORDER BY told.ord), clock_timestamp(),
+           told.type, told.step, told.attempt, told.data
+    FROM told, pipe
+)"""
+
+_PIPE: Final = "pipe AS (SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s FOR NO KEY UPDATE)"
+
+# What a claim hands to the executor of the begun step.
+_BEGUN: Final = """
+    begun.name AS begun, begun.fence, begun.attempt, begun.lease_until, begun.verb_started_at, begun.data,
+    begun.calls, begun.attention, now() AS now"""
+
+CREATE: Final = """
+WITH made AS (
+    INSERT INTO pipeline_pipeline (
+        id, workflow, version, scope, key, fingerprint, user_id, client, state, input, secrets, step_count, cursor,
+        pivots, effects, tells, seq, hints, attention, due_at, published, deadline_at, is_cancelled,
+        created_at, updated_at)
+    VALUES (
+        %(id)s, %(workflow)s, %(version)s, %(scope)s, %(key)s, %(fingerprint)s, %(user)s, %(client)s, 'staging',
+        %(input)s, %(secrets)s, %(step_count)s, 0, %(pivots)s, %(effects)s, %(tells)s, 1, 0, 0,
+        now() + %(look_again)s, 0, now() + %(deadline)s, false, now(), now())
+    ON CONFLICT (scope, key) DO NOTHING
+    RETURNING id
+), steps AS (
+    INSERT INTO pipeline_step (
+        pipeline_id, position, name, kind, args, label, doing, wave, undo_pending, state, data, calls, attention,
+        stage_attempts, commit_attempts, rollback_attempts, fence, hints_seen)
+    SELECT made.id, s.position, s.name, s.kind, s.args, s.label, s.doing, s.wave, s.undo_pending,
+           'pending', '{}', '{}', false, 0, 0, 0, 0, 0
+    FROM made, jsonb_to_recordset(%(steps)s) AS s (
+        position smallint, name text, kind text, args jsonb, label text, doing text, wave smallint,
+        undo_pending boolean)
+), attached AS (
+    INSERT INTO pipeline_attachment (pipeline_id, name, content)
+    SELECT made.id, a.name, a.content
+    FROM made, unnest(%(attachment_names)s::text[], %(attachment_contents)s::bytea[]) AS a (name, content)
+), noted AS (
+    INSERT INTO pipeline_event (pipeline_id, seq, at, type, step, attempt, data)
+    SELECT made.id, 1, clock_timestamp(), 'accepted', NULL, NULL, '{}' FROM made
+)
+SELECT id FROM made"""
+
+
+# PAUSE_STAGING: what has not begun stays where it is.
+_NOT_PAUSED: Final = "AND NOT (%(paused)s AND n.state = 'pending' AND a.cursor = 0 AND %(begin_verb)s::text = 'stage')"
+
+CLAIM: Final = f"""
+WITH {_PIPE},
+begun AS ({_BEGIN.format(source="pipe", in_turn=_IN_TURN, also=_NOT_PAUSED)}
+),
+told AS (
+    -- Asking again while the customer is waited for is no news.
+    SELECT 1 AS ord, %(begin_event)s::text AS type, begun.name AS step, begun.attempt, '{{}}'::jsonb AS data
+    FROM begun, pipe WHERE pipe.state <> 'waiting'
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
+        due_at = CASE WHEN p.state IN ('staging', 'waiting') THEN begun.lease_until
+                      ELSE LEAST(p.due_at, begun.lease_until) END
+    FROM begun WHERE p.id = begun.pipeline_id
+),
+{_NOTE}
+SELECT {_BEGUN}, pipe.workflow, pipe.version, pipe.state, pipe.input, pipe.secrets, pipe.deadline_at,
+       pipe.error AS reason, pipe.is_cancelled, pipe.created_at,
+       (SELECT jsonb_agg(jsonb_build_object(
+            'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
+            'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
+        FROM pipeline_step s WHERE s.pipeline_id = pipe.id) AS steps
+FROM begun, pipe"""
+
+# A job ended well (or its step is skipped): record it, decide if it was the last, and begin the next job.
+ADVANCE: Final = f"""
+WITH {_PIPE},
+done AS (
+    UPDATE pipeline_step s
+    SET state = %(done_state)s::text, data = s.data || %(data)s, owner = NULL, lease_until = NULL, due_at = NULL,
+        error = NULL, attention = false, finished_at = now()
+    FROM pipe
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = %(running)s::text AND s.fence = %(fence)s::int
+      AND s.owner IS NOT DISTINCT FROM %(by_owner)s::int
+    RETURNING s.name, s.wave
+),
+counted AS (
+    SELECT pipe.id, pipe.workflow, pipe.version, pipe.hints, pipe.step_count, pipe.state AS was,
+           pipe.state IN ('staging', 'waiting') AS was_staging,
+           pipe.cursor + (pipe.state IN ('staging', 'waiting'))::int AS cursor,
+           pipe.pivots - (%(less)s AND done.wave = 0)::int AS pivots,
+           pipe.effects - (%(less)s AND done.wave = 1)::int AS effects,
+           pipe.tells - (%(less)s AND done.wave = 2)::int AS tells
+    FROM pipe, done
+),
+after AS (
+    SELECT c.*,
+        CASE WHEN c.was_staging AND c.cursor < c.step_count THEN 'staging'
+             WHEN c.pivots + c.effects + c.tells > 0
+             THEN CASE WHEN c.was_staging THEN 'committing' ELSE c.was END
+             WHEN c.was = 'rolling_back' THEN 'rolled_back'
+             ELSE 'committed' END AS state
+    FROM counted c
+),
+begun AS ({_BEGIN.format(source="after", in_turn=_IN_TURN, also="")}
+),
+told AS (
+    SELECT 1 AS ord, %(done_event)s::text AS type, done.name AS step, %(attempt)s::int AS attempt, %(note)s::jsonb AS data
+    FROM done
+    UNION ALL
+    SELECT 2, 'decided_commit', NULL, NULL, '{{}}' FROM after
+    WHERE after.was_staging AND after.state IN ('committing', 'committed')
+    UNION ALL
+    SELECT 3, %(begin_event)s::text, begun.name, begun.attempt, '{{}}' FROM begun
+    UNION ALL
+    SELECT 4, 'pipeline_' || after.state, NULL, NULL, '{{}}' FROM after
+    WHERE after.state IN ('committed', 'rolled_back')
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET state = after.state, cursor = after.cursor,
+        pivots = after.pivots, effects = after.effects, tells = after.tells,
+        seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
+        secrets = CASE WHEN after.state IN ('committed', 'rolled_back') THEN '{{}}'::jsonb
+                       ELSE p.secrets - %(erase)s::text[] END,
+        attention = GREATEST(p.attention - %(marks)s, 0),
+        deadline_at = CASE WHEN after.was = 'waiting' THEN now() + p.staging_left ELSE p.deadline_at END,
+        staging_left = NULL, next_action = NULL,
+        result = CASE WHEN after.state = 'committed' THEN %(result)s::jsonb ELSE p.result END,
+        finished_at = CASE WHEN after.state IN ('committed', 'rolled_back') THEN now() END,
+        due_at = CASE WHEN after.state IN ('committed', 'rolled_back') THEN NULL
+                      -- One job at a time: it is looked at when its lease ends. Otherwise others were published too.
+                      WHEN begun.wave = 0 OR (after.state = 'staging' AND begun.name IS NOT NULL)
+                      THEN begun.lease_until
+                      WHEN after.was_staging THEN now() + %(look_again)s
+                      ELSE LEAST(p.due_at, now() + %(look_again)s) END
+    FROM after LEFT JOIN begun ON true
+    WHERE p.id = after.id
+    RETURNING p.deadline_at
+),
+erased AS (
+    DELETE FROM pipeline_attachment a USING done
+    WHERE a.pipeline_id = %(pipeline)s AND a.name = ANY(%(erase)s)
+),
+{_NOTE}
+SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at, {_BEGUN}
+FROM after, moved LEFT JOIN begun ON true"""
+
+# An attempt failed in a way that may pass: say why and when to try again.
+FAIL: Final = f"""
+WITH {_PIPE},
+failed AS (
+    UPDATE pipeline_step s
+    SET owner = NULL, lease_until = NULL, error = %(error)s::jsonb, attention = s.attention OR %(mark)s,
+        due_at = CASE WHEN %(verb)s::text = 'stage' AND pipe.state = 'rolling_back' OR s.hints_seen < pipe.hints THEN now()
+                      ELSE now() + %(delay)s END
+    FROM pipe
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = %(running)s::text AND s.fence = %(fence)s::int
+      AND s.owner = %(owner)s::int
+    RETURNING s.name, s.due_at
+),
+told AS (
+    SELECT 1 AS ord, 'attempt_failed' AS type, failed.name AS step, %(attempt)s::int AS attempt,
+           %(error)s::jsonb || jsonb_build_object('next_attempt_at', failed.due_at) AS data
+    FROM failed
+    UNION ALL
+    SELECT 2, 'attention', failed.name, %(attempt)s::int, %(error)s::jsonb FROM failed WHERE %(mark)s
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
+        attention = p.attention + %(mark)s::int,
+        attention_told_at = CASE WHEN %(mark)s THEN NULL ELSE p.attention_told_at END,
+        due_at = CASE WHEN p.state IN ('staging', 'waiting') THEN failed.due_at ELSE LEAST(p.due_at, failed.due_at) END
+    FROM failed WHERE p.id = %(pipeline)s
+    RETURNING p.state
+),
+{_NOTE}
+SELECT moved.state, failed.due_at FROM moved, failed"""
+
+# The customer is needed: wait for them, asking the provider now and then.
+WAIT: Final = f"""
+WITH {_PIPE},
+asked AS (
+    UPDATE pipeline_step s
+    SET owner = NULL, lease_until = NULL, data = s.data || %(data)s, error = NULL,
+        due_at = CASE WHEN pipe.state = 'rolling_back' OR s.hints_seen < pipe.hints THEN now()
+                      ELSE LEAST(now() + %(delay)s, %(deadline)s) END
+    FROM pipe
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = 'staging' AND s.fence = %(fence)s::int
+      AND s.owner = %(owner)s::int
+    RETURNING s.name, s.due_at
+),
+told AS (
+    SELECT 1 AS ord, 'waiting' AS type, asked.name AS step, %(attempt)s::int AS attempt,
+           jsonb_build_object('deadline', %(deadline)s) AS data
+    FROM asked, pipe WHERE pipe.state = 'staging'
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(), due_at = asked.due_at,
+        state = CASE WHEN p.state = 'staging' THEN 'waiting' ELSE p.state END,
+        staging_left = CASE WHEN p.state = 'staging' THEN GREATEST(p.deadline_at - now(), interval '0')
+                            ELSE p.staging_left END,
+        deadline_at = CASE WHEN p.state IN ('staging', 'waiting') THEN %(deadline)s ELSE p.deadline_at END,
+        next_action = CASE WHEN p.state IN ('staging', 'waiting') THEN %(next_action)s::jsonb END
+    FROM asked WHERE p.id = %(pipeline)s
+    RETURNING p.state
+),
+{_NOTE}
+SELECT moved.state, asked.due_at FROM moved, asked"""
+
+# Turn a pipeline back. What is to undo was counted from steps as they were at `seen_seq` or, when a job's owner
+# turns it back, under its fence: nothing else moves the steps then, so the counts hold or nothing is written.
+TURN_BACK: Final = f"""
+WITH pipe AS (
+    SELECT * FROM pipeline_pipeline
+    WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) AND (%(seen_seq)s::int IS NULL OR seq = %(seen_seq)s::int)
+    FOR NO KEY UPDATE
+),
+refused AS (
+    UPDATE pipeline_step s
+    SET owner = NULL, lease_until = NULL, due_at = NULL, error = %(failure)s::jsonb
+    FROM pipe
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = %(running)s::text AND s.fence = %(fence)s::int
+      AND s.owner = %(owner)s::int
+    RETURNING s.name
+),
+turned AS (SELECT pipe.id FROM pipe WHERE %(step)s::text IS NULL OR EXISTS (SELECT FROM refused)),
+skipped AS (
+    UPDATE pipeline_step s SET state = 'skipped', due_at = NULL, finished_at = now()
+    FROM turned WHERE s.pipeline_id = turned.id AND s.state = 'pending' AND NOT s.undo_pending
+    RETURNING s.name, s.position
+),
+erased AS (DELETE FROM pipeline_attachment a USING turned WHERE a.pipeline_id = turned.id),
+told AS (
+    SELECT 1 AS ord, %(event)s::text AS type, %(step)s::text AS step, %(attempt)s::int AS attempt, %(note)s::jsonb AS data
+    FROM turned
+    UNION ALL
+    SELECT 2, 'decided_rollback', NULL, NULL, jsonb_build_object('code', %(error)s::jsonb ->> 'code') FROM turned
+    UNION ALL
+    SELECT 3 + skipped.position, 'skipped', skipped.name, NULL, '{{"why": "never attempted"}}' FROM skipped
+    UNION ALL
+    SELECT 100000, 'pipeline_rolled_back', NULL, NULL, '{{}}' FROM turned WHERE %(left)s::int = 0
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET state = CASE WHEN %(left)s::int = 0 THEN 'rolled_back' ELSE 'rolling_back' END,
+        pivots = %(pivots)s, effects = %(effects)s, tells = %(tells)s, secrets = '{{}}', error = %(error)s::jsonb,
+        is_cancelled = %(is_cancelled)s, staging_left = NULL, next_action = NULL,
+        seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
+        due_at = CASE WHEN %(left)s::int > 0 THEN now() + %(look_again)s END,
+        finished_at = CASE WHEN %(left)s::int = 0 THEN now() END
+    FROM turned WHERE p.id = turned.id
+    RETURNING p.state
+),
+{_NOTE}
+SELECT moved.state FROM moved"""
+
+# A job whose owner is gone, or has held it too long, is free again; the raised fence stops the late owner.
+RELEASE: Final = f"""
+WITH {_PIPE},
+released AS (
+    UPDATE pipeline_step s
+    SET owner = NULL, lease_until = NULL, due_at = NULL, fence = s.fence + 1
+    FROM pipe
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.fence = %(fence)s::int AND s.owner = %(owner)s::int
+    RETURNING s.name,
+      CASE s.state WHEN 'staging' THEN s.stage_attempts WHEN 'committing' THEN s.commit_attempts
+        ELSE s.rollback_attempts END AS attempt
+),
+told AS (
+    SELECT 1 AS ord, 'taken_over' AS type, released.name AS step, released.attempt,
+           jsonb_build_object('why', %(why)s::text) AS data
+    FROM released
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET seq = p.seq + 1, published = 0, updated_at = now(), due_at = now()
+    FROM released WHERE p.id = %(pipeline)s
+),
+{_NOTE}
+SELECT released.name FROM released"""
+
+# Somebody outside said: look again. `step` and `marks` serve an operator and a provider's bad news.
+HINT: Final = f"""
+WITH pipe AS (
+    SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) FOR NO KEY UPDATE
+),
+told AS (
+    SELECT 1 AS ord, %(event)s::text AS type, NULL::text AS step, NULL::int AS attempt, %(note)s::jsonb AS data FROM pipe
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET hints = p.hints + 1, seq = p.seq + 1, published = 0, updated_at = now(),
+        attention = p.attention + %(marks)s,
+        attention_told_at = CASE WHEN %(marks)s > 0 THEN NULL ELSE p.attention_told_at END,
+        due_at = CASE WHEN p.finished_at IS NULL THEN now() END
+    FROM pipe WHERE p.id = pipe.id
+    RETURNING p.state
+),
+{_NOTE}
+SELECT moved.state FROM moved"""
+
+RECORD: Final = """
+UPDATE pipeline_step SET data = data || %(data)s, calls = calls || %(calls)s
+WHERE pipeline_id = %(pipeline)s AND name = %(step)s::text AND state = %(running)s::text AND fence = %(fence)s::int AND owner = %(owner)s::int
+RETURNING data, calls, now() AS now"""
+
+POSTPONE: Final = """
+UPDATE pipeline_pipeline
+SET due_at = now() + %(delay)s, published = 0,
+    deadline_at = CASE WHEN cursor = 0 AND state = 'staging' AND %(paused)s
+                       THEN GREATEST(deadline_at, now() + %(deadline)s) ELSE deadline_at END
+WHERE id = %(pipeline)s AND finished_at IS NULL AND seq = %(seen_seq)s::int"""
+
+# The sweep. Taking a pipeline writes its next due time first: publishing comes after, and may be lost.
+TAKE_DUE: Final = """
+UPDATE pipeline_pipeline p
+SET due_at = now() + LEAST(%(again)s * power(2, LEAST(p.published, 16)), %(cap)s),
+    published = LEAST(p.published + 1, 1000)
+FROM (SELECT id FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now()
+      ORDER BY due_at LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED) due
+WHERE p.id = due.id
+RETURNING p.id, p.workflow, p.version, p.state, p.seq, p.hints, p.cursor, p.due_at, p.published, now() AS now"""
+
+STEPS_OF: Final = """
+SELECT pipeline_id, name, position, kind, wave, undo_pending, state, owner, lease_until, due_at, hints_seen
+FROM pipeline_step WHERE pipeline_id = ANY(%(pipelines)s) ORDER BY pipeline_id, position"""
+
+# Nothing was due after all: look again when the earliest of its jobs is. `seq` guards against a newer move.
+SETTLE: Final = """
+UPDATE pipeline_pipeline SET due_at = %(due_at)s, published = 0
+WHERE id = %(pipeline)s AND seq = %(seen_seq)s::int AND finished_at IS NULL"""
+
+# Jobs whose owner's advisory lock is free, or whose lease has ended. Shortly after a start of PostgreSQL every
+# lock is free, so that only leases count then.
+ABANDONED: Final = """
+SELECT s.pipeline_id, s.name, s.fence, s.owner,
+       CASE WHEN s.lease_until < now() THEN 'lease ended' ELSE 'owner gone' END AS why
+FROM pipeline_step s
+WHERE s.owner IS NOT NULL
+  AND (s.lease_until < now()
+       OR (pg_postmaster_start_time() < now() - %(grace)s
+           AND NOT EXISTS (
+               SELECT FROM pg_locks l
+               WHERE l.locktype = 'advisory' AND l.classid = %(lock_class)s::oid AND l.objsubid = 2 AND l.granted
+                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND l.objid::bigint = s.owner)))
+LIMIT %(batch)s"""

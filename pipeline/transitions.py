@@ -1,0 +1,356 @@
+"""The only writer of state. Each function is one guarded statement; None means the guard did not hold: the
+caller lost a race and stops quietly.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipeline import db, statements
+from pipeline.conf import conf
+from pipeline.db import to_json
+from pipeline.ownership import LOCK_CLASS
+from pipeline.plan import Job, PipelineView, StepView, Undo, to_undo
+from pipeline.registry import known_jobs
+from pipeline.states import BEGINS_FROM, DONE, PHASES, RUNNING, EventType, PipelineState, StepState, Verb
+
+Json = Mapping[str, Any]
+
+_STARTED = {
+    Verb.STAGE: EventType.STAGING_STARTED,
+    Verb.COMMIT: EventType.COMMIT_STARTED,
+    Verb.ROLLBACK: EventType.ROLLBACK_STARTED,
+}
+_OPEN = [PipelineState.STAGING, PipelineState.WAITING]
+_UNFINISHED = [*_OPEN, PipelineState.COMMITTING, PipelineState.ROLLING_BACK]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A job that this process owns now: its step, fence and lease, and what was recorded before."""
+
+    step: str
+    verb: Verb
+    owner: int
+    fence: int
+    attempt: int
+    lease_until: datetime
+    verb_started_at: datetime
+    data: dict[str, Any]
+    calls: dict[str, Any]
+    has_attention: bool
+    now: datetime  # the database's clock at the claim
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A recorded job: what the pipeline is now, and the next job if this process began it in the same write."""
+
+    state: str
+    was: str
+    pivots: int
+    effects: int
+    tells: int
+    deadline_at: datetime
+    begun: Begun | None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Everything that `create` stores. `steps` are rows of the definition, `attachments` bytes by name."""
+
+    id: uuid.UUID
+    workflow: str
+    version: int
+    scope: str
+    key: str
+    fingerprint: str
+    user: int | None
+    client: str
+    input: Json
+    secrets: Json
+    steps: Sequence[Json]
+    waves: Sequence[int]
+    attachments: Mapping[str, bytes]
+
+
+def create(submission: Submission) -> bool:
+    """Store a new pipeline; False when its scope and key are taken already."""
+    row = db.one(
+        statements.CREATE,
+        {
+            "id": submission.id,
+            "workflow": submission.workflow,
+            "version": submission.version,
+            "scope": submission.scope,
+            "key": submission.key,
+            "fingerprint": submission.fingerprint,
+            "user": submission.user,
+            "client": submission.client,
+            "input": to_json(submission.input),
+            "secrets": to_json(submission.secrets),
+            "steps": to_json(submission.steps),
+            "step_count": len(submission.steps),
+            "pivots": submission.waves.count(0),
+            "effects": submission.waves.count(1),
+            "tells": submission.waves.count(2),
+            "attachment_names": list(submission.attachments),
+            "attachment_contents": list(submission.attachments.values()),
+            "look_again": conf().REPUBLISH_AFTER,
+            "deadline": conf().STAGING_DEADLINE,
+        },
+    )
+    return row is not None
+
+
+def claim(job: Job, owner: int) -> tuple[Begun, PipelineView] | None:
+    """Begin the job if it is its turn, it is due and nobody owns it."""
+    row = db.one(statements.CLAIM, {"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner))
+    if row is None:
+        return None
+    steps = tuple(StepView(**step) for step in db.from_json(row["steps"]))
+    view = PipelineView(
+        id=job.pipeline,
+        workflow=row["workflow"],
+        version=row["version"],
+        state=row["state"],
+        input=db.from_json(row["input"]),
+        secrets=db.from_json(row["secrets"]),
+        deadline_at=row["deadline_at"],
+        reason=db.from_json(row["reason"]),
+        is_cancelled=row["is_cancelled"],
+        created_at=row["created_at"],
+        steps=steps,
+    )
+    return _begun(row, job.verb, owner), view
+
+
+def advance(
+    job: Job,
+    begun: Begun,
+    *,
+    data: Json,
+    note: Json,
+    is_skipped: bool = False,
+    erase: Sequence[str] = (),
+    result: Json | None = None,
+    then: Job | None = None,
+) -> Advanced | None:
+    """Record that the job ended well, or that its step is skipped; begin `then` in the same write.
+
+    `erase` names the secrets and attachments that this step used up.
+    """
+    done = StepState.SKIPPED if is_skipped else DONE[job.verb]
+    row = db.one(
+        statements.ADVANCE,
+        _guard(job, begun)
+        | _begin(then, begun.owner)
+        | {
+            "by_owner": begun.owner or None,
+            "done_state": done.value,
+            "done_event": done.value,  # the event is named as the state that is reached
+            "less": is_skipped or job.verb != Verb.STAGE,
+            "data": to_json(data),
+            "note": to_json(note),
+            "erase": list(erase),
+            "marks": int(begun.has_attention),
+            "result": to_json(result) if result is not None else None,
+            "look_again": conf().REPUBLISH_AFTER,
+        },
+    )
+    if row is None:
+        return None
+    following = _begun(row, then.verb, begun.owner) if then is not None and row["begun"] else None
+    return Advanced(
+        row["state"], row["was"], row["pivots"], row["effects"], row["tells"], row["deadline_at"], following
+    )
+
+
+def fail(job: Job, begun: Begun, *, error: Json, delay: timedelta, mark: bool) -> str | None:
+    """Record a failed attempt and when the next one is due; `mark` asks for a person. The pipeline's state."""
+    row = db.one(
+        statements.FAIL,
+        _guard(job, begun) | {"verb": job.verb.value, "error": to_json(error), "delay": delay, "mark": mark},
+    )
+    return row["state"] if row else None
+
+
+def wait(job: Job, begun: Begun, *, data: Json, next_action: Json, deadline: datetime, delay: timedelta) -> str | None:
+    """Record that the customer is needed, until the deadline; look again after the delay. The state then."""
+    row = db.one(
+        statements.WAIT,
+        _guard(job, begun)
+        | {"data": to_json(data), "next_action": to_json(next_action), "deadline": deadline, "delay": delay},
+    )
+    return row["state"] if row else None
+
+
+def turn_back_by_owner(
+    job: Job, begun: Begun, steps: Sequence[StepView], *, event: EventType, error: Json, failure: Json
+) -> str | None:
+    """The job's owner found that the pipeline cannot go on: decide to roll back. The state then."""
+    states = [PipelineState.COMMITTING] if job.verb == Verb.COMMIT else _OPEN
+    return _turn_back(
+        _guard(job, begun) | {"seen_seq": None, "failure": to_json(failure)},
+        states,
+        to_undo(steps),
+        event=event,
+        error=error,
+        note=failure,
+        is_cancelled=False,
+    )
+
+
+def turn_back(pipeline: uuid.UUID, seq: int, undo: Undo, *, event: EventType, error: Json, note: Json) -> str | None:
+    """Somebody outside the jobs (customer, operator) turns it back, having seen it at `seq`. The state then."""
+    nobody = {"pipeline": pipeline, "step": None, "running": None, "fence": None, "owner": None, "attempt": None}
+    return _turn_back(
+        nobody | {"seen_seq": seq, "failure": None},
+        _OPEN,
+        undo,
+        event=event,
+        error=error,
+        note=note,
+        is_cancelled=event == EventType.CANCELLED,
+    )
+
+
+def _turn_back(
+    guard: dict[str, Any],
+    states: Sequence[str],
+    undo: Undo,
+    *,
+    event: EventType,
+    error: Json,
+    note: Json,
+    is_cancelled: bool,
+) -> str | None:
+    row = db.one(
+        statements.TURN_BACK,
+        guard
+        | {
+            "from_states": [str(state) for state in states],
+            "event": event.value,
+            "error": to_json(error),
+            "note": to_json(note),
+            "pivots": undo.pivots,
+            "effects": undo.effects,
+            "tells": undo.tells,
+            "left": undo.total,
+            "is_cancelled": is_cancelled,
+            "look_again": conf().REPUBLISH_AFTER,
+        },
+    )
+    return row["state"] if row else None
+
+
+def record(job: Job, begun: Begun, data: Json, calls: Json) -> datetime | None:
+    """Merge into the step's data and calls while its owner runs it; the database's time."""
+    row = db.one(statements.RECORD, _guard(job, begun) | {"data": to_json(data), "calls": to_json(calls)})
+    return row["now"] if row else None
+
+
+def hint(pipeline: uuid.UUID, note: Json, *, only_waiting: bool = False) -> bool:
+    """Look again now: a webhook came or the customer is back. False when there is nothing to look at."""
+    states = [PipelineState.WAITING] if only_waiting else _UNFINISHED
+    return _mark(pipeline, EventType.HINTED, note, states=states, marks=0)
+
+
+def operator_action(pipeline: uuid.UUID, note: Json) -> bool:
+    """A person asked to look again; who and why stand in the history."""
+    return _mark(pipeline, EventType.OPERATOR_ACTION, note, states=_UNFINISHED, marks=0)
+
+
+def attention(pipeline: uuid.UUID, note: Json) -> bool:
+    """Mark a pipeline, finished or not, for a person."""
+    return _mark(pipeline, EventType.ATTENTION, note, states=PipelineState.values, marks=1)
+
+
+def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence[str], marks: int) -> bool:
+    params = {
+        "pipeline": pipeline,
+        "from_states": [str(state) for state in states],
+        "event": event.value,
+        "note": to_json(note),
+        "marks": marks,
+    }
+    return db.one(statements.HINT, params) is not None
+
+
+def release_abandoned() -> list[tuple[uuid.UUID, str]]:
+    """Free every job whose owner is gone or whose lease has ended; (pipeline, step) of each, due at once."""
+    rows = db.run(
+        statements.ABANDONED,
+        {"grace": conf().OWNER_GRACE, "lock_class": LOCK_CLASS, "batch": conf().SWEEP_BATCH},
+    )
+    freed: list[tuple[uuid.UUID, str]] = []
+    for row in rows:
+        guard = {"pipeline": row["pipeline_id"], "step": row["name"], "fence": row["fence"], "owner": row["owner"]}
+        if db.one(statements.RELEASE, guard | {"why": row["why"]}):
+            freed.append((row["pipeline_id"], row["name"]))
+    return freed
+
+
+def postpone(pipeline: uuid.UUID, seq: int) -> None:
+    """Leave a job untouched for a while: this process does not know it, or is told to start nothing new."""
+    settings = conf()
+    params = {
+        "pipeline": pipeline,
+        "seen_seq": seq,
+        "delay": settings.POSTPONE,
+        "paused": settings.PAUSE_STAGING,
+        "deadline": settings.STAGING_DEADLINE,
+    }
+    db.count(statements.POSTPONE, params)
+
+
+def _begin(job: Job | None, owner: int) -> dict[str, Any]:
+    """The parameters of `begin`; without a job they match no step."""
+    if job is None:
+        return dict.fromkeys(("begin", "begin_state", "begin_verb", "begin_event"), None) | {
+            "begin_phases": [],
+            "begin_from": [],
+            "owner": owner,
+            "lease": conf().LEASE,
+            "known": [],
+        }
+    return {
+        "begin": job.step,
+        "begin_verb": job.verb.value,
+        "begin_state": RUNNING[job.verb].value,
+        "begin_event": _STARTED[job.verb].value,
+        "begin_phases": [state.value for state in PHASES[job.verb]],
+        "begin_from": [state.value for state in BEGINS_FROM[job.verb]],
+        "owner": owner,
+        "lease": conf().LEASE,
+        "known": known_jobs(),
+    }
+
+
+def _guard(job: Job, begun: Begun) -> dict[str, Any]:
+    return {
+        "pipeline": job.pipeline,
+        "step": job.step,
+        "running": RUNNING[job.verb].value,
+        "fence": begun.fence,
+        "owner": begun.owner,
+        "attempt": begun.attempt,
+    }
+
+
+def _begun(row: db.Row, verb: Verb, owner: int) -> Begun:
+    return Begun(
+        step=row["begun"],
+        verb=verb,
+        owner=owner,
+        fence=row["fence"],
+        attempt=row["attempt"],
+        lease_until=row["lease_until"],
+        verb_started_at=row["verb_started_at"],
+        data=db.from_json(row["data"]),
+        calls=db.from_json(row["calls"]),
+        has_attention=row["attention"],
+        now=row["now"],
+    )

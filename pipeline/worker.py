@@ -1,0 +1,46 @@
+"""What a Celery worker brings along: a sweep of its own, in a process of its own.
+
+A process, because the worker's parent forks its pool: threads and connections there would be copied.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutting_down
+
+from pipeline.conf import conf
+
+log = logging.getLogger(__name__)
+
+_over = threading.Event()
+_process: subprocess.Popen[bytes] | None = None
+
+
+@worker_ready.connect(weak=False)
+def start_sweep(**_: Any) -> None:
+    """Start the sweep and keep it going as long as this worker lives."""
+    if conf().SWEEP_IN_WORKERS:
+        threading.Thread(target=_keep_sweeping, name="sweep", daemon=True).start()
+
+
+@worker_shutting_down.connect(weak=False)
+def stop_sweep(**_: Any) -> None:
+    """End it with the worker."""
+    _over.set()
+    if _process is not None:
+        _process.terminate()
+
+
+def _keep_sweeping() -> None:
+    global _process
+    while not _over.is_set():
+        command = [sys.executable, "-m", "django", "sweep", "--parent", str(os.getpid())]
+        _process = subprocess.Popen(command)  # noqa: S603 - our own command
+        status = _process.wait()
+        if not _over.is_set():
+            log.error("the sweep ended with status %s; starting it again", status)
+            _over.wait(1)

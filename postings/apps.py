@@ -1,0 +1,10 @@
+"""The shop: job postings."""
+
+from django.apps import AppConfig
+
+
+class PostingsConfig(AppConfig):
+    """Plans, postings and their workflow."""
+
+    name = "postings"
+    default_auto_field = "django.db.models.BigAutoField"

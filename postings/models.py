@@ -1,0 +1,112 @@
+"""What the shop sells and shows: Plan and Posting."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+
+class EmploymentType(models.TextChoices):
+    """schema.org's values of JobPosting.employmentType."""
+
+    FULL_TIME = "FULL_TIME", "Full time"
+    PART_TIME = "PART_TIME", "Part time"
+    CONTRACTOR = "CONTRACTOR", "Contractor"
+    TEMPORARY = "TEMPORARY", "Temporary"
+    INTERN = "INTERN", "Internship"
+    VOLUNTEER = "VOLUNTEER", "Volunteer"
+    PER_DIEM = "PER_DIEM", "Per diem"
+    OTHER = "OTHER", "Other"
+
+
+class SalaryUnit(models.TextChoices):
+    """What a salary is paid per."""
+
+    HOUR = "HOUR", "hour"
+    DAY = "DAY", "day"
+    WEEK = "WEEK", "week"
+    MONTH = "MONTH", "month"
+    YEAR = "YEAR", "year"
+
+
+class Plan(models.Model):
+    """What a posting costs and how long it stays. Prices are in the currency's minor unit."""
+
+    slug = models.SlugField(unique=True, max_length=50)
+    name = models.CharField(max_length=100)
+    amount = models.PositiveIntegerField(help_text="In the currency's minor unit (cents).")
+    currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, upper case.")
+    duration_days = models.PositiveSmallIntegerField()
+    is_on_sale = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["amount", "slug"]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="plan_costs_something"),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="plan_currency_is_iso"),
+            models.CheckConstraint(condition=Q(duration_days__gt=0), name="plan_lasts"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PostingState(models.TextChoices):
+    """Whether the public sees a posting."""
+
+    HIDDEN = "hidden", "Hidden"
+    # Staged: inserted with its pipeline's step, seen by nobody.
+    PUBLISHED = "published", "Published"
+    # Committed: on the board.
+
+
+class Posting(models.Model):
+    """One job posting. Its id is public; the pipeline that made it is not."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    pipeline_id = models.UUIDField(unique=True, editable=False)
+    slug = models.SlugField(unique=True, max_length=160)
+    state = models.CharField(max_length=10, choices=PostingState, default=PostingState.HIDDEN)
+
+    title = models.CharField(max_length=120)
+    company_name = models.CharField(max_length=120)
+    company_website = models.URLField(blank=True, max_length=500)
+    description = models.TextField(help_text="Markdown, as submitted; sanitised when it is shown.")
+    employment_type = models.CharField(max_length=12, choices=EmploymentType)
+    location = models.CharField(max_length=120, blank=True)
+    country = models.CharField(max_length=2)
+    remote = models.BooleanField(default=False)
+    salary_min = models.PositiveBigIntegerField(null=True, blank=True)
+    salary_max = models.PositiveBigIntegerField(null=True, blank=True)
+    salary_currency = models.CharField(max_length=3, blank=True)
+    salary_unit = models.CharField(max_length=5, choices=SalaryUnit, blank=True)
+    apply_url = models.URLField(blank=True, max_length=500)
+    apply_email = models.EmailField(blank=True)
+
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
+    logo_key = models.CharField(max_length=200, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-published_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state=PostingState.PUBLISHED, published_at__isnull=False, expires_at__isnull=False)
+                | Q(state=PostingState.HIDDEN),
+                name="posting_published_has_dates",
+            ),
+            models.CheckConstraint(
+                condition=~Q(apply_url="", apply_email="") & (Q(apply_url="") | Q(apply_email="")),
+                name="posting_one_way_to_apply",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["-published_at"], name="posting_board", condition=Q(state=PostingState.PUBLISHED)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} at {self.company_name}"
