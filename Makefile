@@ -30,10 +30,9 @@ lint: ## ruff, mypy, import-linter, migrations, system checks, locks
 	@$(PY) -m config.local.locks
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
 	@.venv/bin/lint-imports
-	@$(PY) -m config.local.run --fast --data .data/lint -- sh -c \
-		'$(PY) manage.py check && $(PY) manage.py makemigrations --check --dry-run'
+	@$(PY) -m config.local.run --fast --data .data/lint -- sh -ec \
+		'$(PY) -m mypy; $(PY) manage.py check; $(PY) manage.py makemigrations --check --dry-run'
 
 bench: ## measure against peers; writes benchmarks/latest.json; ARGS="--quick"
 	$(call needs,tests)

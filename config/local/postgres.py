@@ -21,6 +21,7 @@ MAJOR = "18"
 USER = "postgres"
 DATABASE = "postings"
 START_SECONDS = 60.0  # crash recovery after a long run included
+STOP_SIGNAL = signal.SIGINT  # a fast shutdown: clients are disconnected, a checkpoint is written
 STOP_SECONDS = 10.0
 PROGRAM = "postgres"
 
@@ -77,7 +78,7 @@ class Postgres:
 
     def prepare(self) -> None:
         """End a leftover server, make the cluster unless a good one is there, choose a port."""
-        if killed := self._end_leftovers():
+        if killed := self.clear():
             self._say(f"Ended {killed} PostgreSQL processes that an earlier run left behind.")
         if self.cluster.exists() and (fault := self._fault()):
             aside = _free_name(self._place.home, "cluster-aside")
@@ -97,7 +98,7 @@ class Postgres:
             log=self._log,
             cwd=self._place.home,
             account=self._place.account,
-            dies_by=signal.SIGINT,  # a fast shutdown
+            dies_by=STOP_SIGNAL,
         )
 
     def wait(self, server: subprocess.Popen[bytes]) -> None:
@@ -113,25 +114,21 @@ class Postgres:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def stop(self, server: subprocess.Popen[bytes]) -> None:
-        """End it cleanly: clients are disconnected, a checkpoint is written."""
-        processes.stop([server], signal.SIGINT, STOP_SECONDS)
+        """End it cleanly."""
+        processes.stop([server], STOP_SIGNAL, STOP_SECONDS)
         self.clear()
 
-    def clear(self) -> None:
-        """End what a killed server left: its processes are in sessions of their own."""
-        processes.kill(processes.working_in(self.cluster, PROGRAM))
+    def clear(self) -> int:
+        """End what a killed server left, its processes being in sessions of their own; how many there were."""
+        killed = processes.kill(processes.working_in(self.cluster, PROGRAM))
+        # Nobody serves this cluster now. PostgreSQL's own check could take a stranger for the owner.
+        with suppress(FileNotFoundError):
+            (self.cluster / "postmaster.pid").unlink()
+        return killed
 
     def url(self, database: str = DATABASE) -> str:
         """The address of a database, password included."""
         return f"postgresql://{USER}:{self._password()}@{LOOPBACK}:{self.port}/{database}"
-
-    def _end_leftovers(self) -> int:
-        killed = processes.kill(processes.working_in(self.cluster, PROGRAM))
-        # Nobody serves this cluster now. Its own check could take a stranger's process for the owner.
-        with suppress(FileNotFoundError):
-            (self.cluster / "postmaster.pid").unlink()
-        shutil.rmtree(self.cluster.with_suffix(".new"), ignore_errors=True)  # initdb was interrupted
-        return killed
 
     def _fault(self) -> str | None:
         """Why the cluster that is there cannot be used; None when it can."""
@@ -153,6 +150,7 @@ class Postgres:
     def _create(self) -> None:
         """Run initdb beside the final name and rename: an interrupted one is never taken for whole."""
         fresh = self.cluster.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)  # an interrupted one
         fresh.mkdir(mode=0o700)
         self._hand_over(fresh)
         write_privately(self._password_file, secrets.token_hex(16))

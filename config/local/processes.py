@@ -34,7 +34,9 @@ class Account:
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment with the folder's mark and what is given."""
-    return dict(os.environ) | {MARK: str(folder), "PYTHONUNBUFFERED": "1"} | dict(extra or {})
+    direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
+    own = {MARK: str(folder), "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}
+    return dict(os.environ) | own | dict(extra or {})
 
 
 def start(
@@ -105,6 +107,14 @@ def end_group(process: subprocess.Popen[bytes]) -> int:
     while _group_lives(process.pid) and time.monotonic() < deadline:
         time.sleep(0.005)
     return status
+
+
+def finish(process: subprocess.Popen[bytes]) -> int:
+    """Wait until it ends by itself and return its exit status; its group is killed when the wait is broken off."""
+    try:
+        return process.wait()
+    finally:
+        end_group(process)
 
 
 def _kill_group(leader: int) -> None:
