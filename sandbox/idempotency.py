@@ -1,0 +1,68 @@
+"""What providers remember of a request by its idempotency key: same key, same parameters, same answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sandbox.provider import Answer, Call, IdempotencyRules
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS idempotency (
+    provider TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, fingerprint TEXT NOT NULL, request_id TEXT NOT NULL,
+    status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, effects TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (provider, key));
+CREATE INDEX IF NOT EXISTS idempotency_at ON idempotency (provider, at);
+"""
+
+
+def key_of(rules: IdempotencyRules | None, call: Call) -> str | None:
+    """The key under which this request is remembered, or None when it is not."""
+    if rules is None or call.method not in rules.methods:
+        return None
+    return call.headers.get(rules.header) or None
+
+
+def recall(world: World, rules: IdempotencyRules, call: Call, key: str) -> Answer | None:
+    """The stored answer, replayed into the ledger; a mismatch or in-use answer; None when the key is new."""
+    if (call.origin.provider, key) in world.in_flight:
+        return rules.in_use(call)
+    row = world.store.one("SELECT * FROM idempotency WHERE provider = ? AND key = ?", (call.origin.provider, key))
+    if row is None:
+        return None
+    if row["at"] <= world.clock.now() - rules.remembered_for.total_seconds():
+        world.store.execute("DELETE FROM idempotency WHERE provider = ? AND key = ?", (call.origin.provider, key))
+        return None
+    if row["fingerprint"] != rules.fingerprint(call):
+        return rules.mismatch(call, row["path"])
+    world.ledger.record_replay(call.origin, json.loads(row["effects"]))
+    headers = {**json.loads(row["headers"]), **rules.replay_headers(call, row["request_id"])}
+    return Answer(row["status"], row["body"], headers)
+
+
+def keep(world: World, rules: IdempotencyRules, call: Call, key: str, answer: Answer) -> None:
+    """Stores the answer, errors included, in the transaction of its effects."""
+    world.store.execute(
+        "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            call.origin.provider,
+            key,
+            call.path,
+            rules.fingerprint(call),
+            call.request_id,
+            answer.status,
+            json.dumps(dict(answer.headers)),
+            answer.body,
+            json.dumps(call.origin.entries),
+            world.clock.now(),
+        ),
+    )
+
+
+def prune(world: World, provider: str, rules: IdempotencyRules) -> None:
+    """Forgets what is older than the provider remembers."""
+    oldest = world.clock.now() - rules.remembered_for.total_seconds()
+    world.store.execute("DELETE FROM idempotency WHERE provider = ? AND at <= ?", (provider, oldest))

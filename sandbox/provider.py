@@ -1,0 +1,142 @@
+"""What a provider's stand-in is made of: its operations, its words, its rules. One provider is one package under
+`providers/` that exports a `Provider`; everything else (faults, ledger, clock, delivery) is shared."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+    from sandbox.world import World
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer. `storable` is false for what an idempotency layer never keeps (refused parameters, 401, 429)."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    storable: bool = True
+
+
+class Refused(Exception):  # noqa: N818 - the field's word, see DESIGN's "refused"
+    """Raised by a handler to answer at once; what it has written until then stays."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+@dataclass(slots=True)
+class Origin:
+    """Who caused an effect: copied into every ledger entry and event that comes of it."""
+
+    provider: str
+    idempotency_key: str | None = None
+    request_id: str | None = None
+    client_saw_answer: bool = True
+    entries: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to a provider. `path` is below the provider's prefix; header names are in lower case."""
+
+    operation: Operation
+    method: str
+    path: str
+    params: dict[str, str]
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    origin: Origin
+
+    @property
+    def request_id(self) -> str:
+        return self.origin.request_id or ""
+
+
+Handler = Callable[["World", Call], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route of a provider: `name` such as `payment_intents.capture`, `path` with `{placeholders}`.
+
+    `{key*}` matches across slashes. `queries` are query parameters that must be present for the route to match.
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    queries: tuple[str, ...] = ()
+    header: str | None = None
+
+    def pattern(self) -> re.Pattern[str]:
+        literal = re.sub(r"\{(\w+)\*\}", r"(?P<\1>.+)", self.path)
+        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", literal) + r"\Z")
+
+    def template(self) -> str:
+        """`METHOD /path` with every placeholder spelt `{id}`, the form in which faults compare routes."""
+        return f"{self.method} {re.sub(r'{[^}]*}', '{id}', self.path)}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRules:
+    """How a provider remembers requests by key."""
+
+    header: str
+    methods: frozenset[str]
+    remembered_for: timedelta
+    fingerprint: Callable[[Call], str]
+    mismatch: Callable[[Call, str], Answer]
+    in_use: Callable[[Call], Answer]
+    replay_headers: Callable[[Call, str], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRules:
+    """How a provider tells of events: up to `batch_size` payloads joined into one signed POST."""
+
+    batch_size: int
+    join: Callable[[Sequence[bytes]], bytes]
+    sign: Callable[[World, bytes], Mapping[str, str]]
+
+
+def nothing(world: World) -> None:
+    """The `tick` of a provider for which time changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A stand-in. `words` turns a fault kind into that provider's own error; `tick` lets time pass over its objects."""
+
+    name: str
+    operations: Sequence[Operation]
+    schema: str
+    tables: Sequence[str]
+    authorise: Callable[[World, Call], None]
+    unknown_route: Callable[[str, str], Answer]
+    words: Callable[[str, float], Answer]
+    state: Callable[[World], Json]
+    request_headers: Callable[[Call], Mapping[str, str]]
+    idempotency: IdempotencyRules | None = None
+    webhooks: WebhookRules | None = None
+    extra_fault_kinds: frozenset[str] = frozenset()
+    tick: Callable[[World], None] = nothing
+    control: Sequence[Route] = ()
+
+
+def new_id(prefix: str) -> str:
+    """An id in the provider's manner: prefix and 24 random characters."""
+    return prefix + secrets.token_hex(12)

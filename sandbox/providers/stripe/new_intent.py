@@ -1,0 +1,132 @@
+"""A new PaymentIntent from its parameters: which of them there are, and what may stand in them."""
+
+from __future__ import annotations
+
+import secrets
+
+from sandbox.provider import Json
+from sandbox.providers.stripe import objects
+from sandbox.providers.stripe.currencies import CURRENCIES, LARGEST_AMOUNT, smallest_amount
+from sandbox.providers.stripe.errors import invalid
+from sandbox.providers.stripe.params import Params
+
+KIND = "payment_intent"
+CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
+CONFIRMING = (
+    "capture_method",
+    "error_on_requires_action",
+    "expand",
+    "mandate",
+    "mandate_data",
+    "off_session",
+    "payment_method",
+    "payment_method_options",
+    "payment_method_types",
+    "radar_options",
+    "receipt_email",
+    "return_url",
+    "setup_future_usage",
+    "shipping",
+    "use_stripe_sdk",
+)
+CREATING = (
+    *CONFIRMING,
+    "amount",
+    "automatic_payment_methods",
+    "confirm",
+    "confirmation_method",
+    "currency",
+    "customer",
+    "description",
+    "metadata",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
+
+
+def new_intent(params: Params, now: int) -> Json:
+    """An unconfirmed intent of Stripe's shape from checked parameters."""
+    params.require("amount")
+    params.require("currency")
+    currency = _currency(params)
+    amount = _amount(params, currency)
+    intent_id = objects.stripe_id("pi")
+    types = params.strings("payment_method_types")
+    automatic = params.mapping("automatic_payment_methods")
+    if types is not None and automatic is not None and automatic.get("enabled") == "true":
+        raise invalid("You may only specify one of these parameters: automatic_payment_methods, payment_method_types.")
+    if types is not None and "card" not in types:
+        raise invalid("The sandbox takes cards only: payment_method_types must contain card", param="payment_method_types")
+    return {
+        "id": intent_id,
+        "object": KIND,
+        "amount": amount,
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": None if types is not None else _automatic(automatic),
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": params.choice("capture_method", CAPTURE_METHODS) or "automatic_async",
+        "client_secret": f"{intent_id}_secret_{secrets.token_hex(12)}",
+        "confirmation_method": params.choice("confirmation_method", ("automatic", "manual")) or "automatic",
+        "created": now,
+        "currency": currency,
+        "customer": params.text("customer"),
+        "customer_account": None,
+        "description": params.text("description", longest=1000),
+        "excluded_payment_method_types": None,
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": False,
+        "managed_payments": {"enabled": False},
+        "metadata": {name: value for name, value in params.metadata().items() if value},
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": params.mapping("payment_method_options") or {},
+        "payment_method_types": types or ["card"],
+        "processing": None,
+        "receipt_email": params.text("receipt_email", longest=800),
+        "review": None,
+        "setup_future_usage": params.choice("setup_future_usage", ("off_session", "on_session")),
+        "shipping": params.mapping("shipping"),
+        "source": None,
+        "statement_descriptor": params.text("statement_descriptor", longest=22),
+        "statement_descriptor_suffix": params.text("statement_descriptor_suffix", longest=22),
+        "status": "requires_payment_method",
+        "transfer_data": None,
+        "transfer_group": params.text("transfer_group"),
+    }
+
+
+def _automatic(given: Json | None) -> Json | None:
+    if given is None:
+        return {"allow_redirects": "always", "enabled": True}
+    return {"allow_redirects": given.get("allow_redirects", "always"), "enabled": True} if given.get("enabled") == "true" else None
+
+
+def _currency(params: Params) -> str:
+    currency = (params.text("currency") or "").lower()
+    if currency not in CURRENCIES:
+        listed = ", ".join(sorted(CURRENCIES))
+        raise invalid(f"Invalid currency: {currency}. Stripe currently supports these currencies: {listed}", param="currency")
+    return currency
+
+
+def _amount(params: Params, currency: str) -> int:
+    amount = params.integer("amount") or 0
+    if amount < 1:
+        raise invalid("This value must be greater than or equal to 1.", param="amount", code="parameter_invalid_integer")
+    smallest = smallest_amount(currency)
+    if amount < smallest:
+        message = f"Amount must be at least {smallest} in the smallest unit of {currency}"
+        raise invalid(message, param="amount", code="amount_too_small")
+    if amount > LARGEST_AMOUNT:
+        message = f"Amount must be no more than {LARGEST_AMOUNT} in the smallest unit of {currency}"
+        raise invalid(message, param="amount", code="amount_too_large")
+    return amount

@@ -1,0 +1,71 @@
+"""Stripe's objects as rows: the whole resource as JSON, beside it only what is searched by."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sandbox.provider import Json, new_id
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS stripe_objects (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, created INTEGER NOT NULL,
+    status TEXT, reference TEXT, card TEXT, expires_at INTEGER, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS stripe_objects_kind ON stripe_objects (kind, seq);
+CREATE INDEX IF NOT EXISTS stripe_objects_reference ON stripe_objects (reference) WHERE reference IS NOT NULL;
+CREATE INDEX IF NOT EXISTS stripe_objects_expires ON stripe_objects (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS stripe_events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, created INTEGER NOT NULL,
+    body TEXT NOT NULL);
+"""
+TABLES = ("stripe_objects", "stripe_events")
+REFERENCE = "pipeline_id"  # the metadata key that becomes the ledger's `reference`
+
+
+def dumps(value: Json) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def insert(world: World, resource: Json, *, card: str | None = None, expires_at: int | None = None) -> None:
+    world.store.execute(
+        "INSERT INTO stripe_objects (id, kind, created, status, reference, card, expires_at, body) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            resource["id"],
+            resource["object"],
+            resource["created"],
+            resource.get("status"),
+            reference_of(resource) if resource["object"] == "payment_intent" else None,
+            card,
+            expires_at,
+            dumps(resource),
+        ),
+    )
+
+
+def update(world: World, resource: Json, *, expires_at: int | None = None) -> None:
+    """Writes the resource back; `expires_at` is when a hold ends, None for what does not end."""
+    world.store.execute(
+        "UPDATE stripe_objects SET status = ?, expires_at = ?, body = ? WHERE id = ?",
+        (resource.get("status"), expires_at, dumps(resource), resource["id"]),
+    )
+
+
+def load(world: World, kind: str, object_id: str | None) -> Json | None:
+    row = world.store.one("SELECT body FROM stripe_objects WHERE id = ? AND kind = ?", (object_id, kind))
+    if row is None:
+        return None
+    resource: Json = json.loads(row["body"])
+    return resource
+
+
+def reference_of(resource: Json) -> str | None:
+    value: Any = resource["metadata"].get(REFERENCE)
+    return value if value else None
+
+
+def stripe_id(prefix: str) -> str:
+    return new_id(f"{prefix}_3")

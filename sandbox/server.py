@@ -1,0 +1,86 @@
+"""Runs the application on uvicorn, on one loopback port, over one data folder."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sandbox.app import Sandbox
+from sandbox.wire import TRANSPORT
+from sandbox.world import World
+
+HOST = "127.0.0.1"
+KEEP_ALIVE = 3_600  # seconds: a server that closes idle connections makes clients see resets nobody asked for
+HANDOVER = 5.0  # seconds that a restart waits for its predecessor to let go of the data folder
+log = logging.getLogger("sandbox")
+
+
+class CannotStart(Exception):  # noqa: N818 - what happened, not that it is an error
+    """The port or the data folder cannot be had; the message says what to do."""
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which also lends the application its transport so that faults can cut it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[TRANSPORT] = self.transport  # type: ignore[typeddict-unknown-key]
+
+
+def listen(port: int) -> socket.socket:
+    """A socket bound to `port` on loopback, 0 meaning any free one. Raises CannotStart."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise CannotStart(f"port {port} on {HOST} is taken: give another with --port ({error.strerror})") from error
+    return listener
+
+
+def own(data: Path) -> IO[str]:
+    """Makes the data folder and locks it for this process. Raises CannotStart when another sandbox keeps it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "sandbox.lock").open("w")
+    except OSError as error:
+        raise CannotStart(f"cannot write in the data folder {data}: {error.strerror}") from error
+    until = time.monotonic() + HANDOVER
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() > until:
+                lock.close()
+                raise CannotStart(f"another sandbox uses {data}: stop it or give another folder with --data") from error
+            time.sleep(0.05)
+        else:
+            lock.write(str(os.getpid()))
+            lock.flush()
+            return lock
+
+
+def serve(world: World, listener: socket.socket, *, log_requests: bool) -> None:
+    """Serves until SIGINT or SIGTERM."""
+    config = uvicorn.Config(
+        Sandbox(world),
+        http=Protocol,
+        loop="uvloop",
+        lifespan="on",
+        log_level="info" if log_requests else "warning",
+        access_log=log_requests,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=1,
+    )
+    print(f"sandbox listening on http://{HOST}:{listener.getsockname()[1]}", flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
