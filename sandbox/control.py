@@ -21,7 +21,7 @@ from sandbox.world import World
 UNITS = {"advance": 1, "seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 
 
-class BadRequest(ValueError):  # noqa: N818 - what it is, not that it is an error
+class BadRequest(ValueError):
     """A control request that cannot be understood."""
 
 

@@ -40,7 +40,7 @@ DEFAULT_SECONDS = {"timeout_before": 15.0, "timeout_after": 15.0, "late": 2.0}
 FIELDS = ("provider", "route", "kind", "probability", "nth", "times", "seconds", "seed")
 
 
-class BadFault(ValueError):  # noqa: N818 - what it is, not that it is an error
+class BadFault(ValueError):
     """A fault that cannot be understood: the message says why, `allowed` what would be."""
 
     def __init__(self, message: str, allowed: Iterable[str] = ()) -> None:
@@ -111,7 +111,7 @@ class Faults:
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
         cursor = self._store.execute(
-            f"INSERT INTO faults ({names}, calls, fired) VALUES ({marks}, 0, 0)",  # noqa: S608 - names are our own
+            f"INSERT INTO faults ({names}, calls, fired) VALUES ({marks}, 0, 0)",
             tuple(values.values()),
         )
         fault = Fault(id=cursor.lastrowid or 0, **values)
@@ -146,9 +146,10 @@ class Faults:
     def for_event(self, provider: str, event_type: str) -> Verdict:
         """The webhook fault that strikes an event; its `route` is looked for in the event's type."""
         for fault in self._active:
-            if fault.provider == provider and fault.kind in WEBHOOK_KINDS:
-                if (fault.route is None or fault.route in event_type) and self._struck(fault):
-                    return Verdict(fault.kind, fault.seconds)
+            if fault.provider != provider or fault.kind not in WEBHOOK_KINDS:
+                continue
+            if (fault.route is None or fault.route in event_type) and self._struck(fault):
+                return Verdict(fault.kind, fault.seconds)
         return CALM
 
     def _concerns(self, fault: Fault, call: Call) -> bool:

@@ -22,7 +22,7 @@ COLUMNS = (
     "at, provider, effect, object_id, idempotency_key, reference, amount, currency, replayed, client_saw_answer, "
     "payment_intent, category"
 )
-INSERT = f"INSERT INTO ledger ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+INSERT = f"INSERT INTO ledger ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Ledger:
@@ -60,9 +60,7 @@ class Ledger:
             row = self._store.one("SELECT * FROM ledger WHERE seq = ?", (seq,))
             if row is not None:
                 copied = ("effect", "object_id", "idempotency_key", "reference", "amount", "currency")
-                self._insert(
-                    origin, tuple(row[name] for name in copied), True, row["payment_intent"], row["category"]
-                )
+                self._insert(origin, tuple(row[name] for name in copied), True, row["payment_intent"], row["category"])
 
     def _insert(
         self,
@@ -72,7 +70,8 @@ class Ledger:
         payment_intent: str | None,
         category: str | None,
     ) -> None:
-        row = (self._clock.now(), origin.provider, *values, replayed, origin.client_saw_answer, payment_intent, category)
+        seen = origin.client_saw_answer
+        row = (self._clock.now(), origin.provider, *values, replayed, seen, payment_intent, category)
         seq = self._store.execute(INSERT, row).lastrowid
         if seq is not None:
             origin.entries.append(seq)

@@ -1,5 +1,8 @@
-"""What a provider's stand-in is made of: its operations, its words, its rules. One provider is one package under
-`providers/` that exports a `Provider`; everything else (faults, ledger, clock, delivery) is shared."""
+"""What a provider's stand-in is made of: its operations, its words, its rules.
+
+One provider is one module or package under `providers/` that exports a `Provider`; everything else (faults, ledger,
+clock, idempotency, delivery) is shared.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Answer:
     storable: bool = True
 
 
-class Refused(Exception):  # noqa: N818 - the field's word, see DESIGN's "refused"
+class Refused(Exception):
     """Raised by a handler to answer at once; what it has written until then stays."""
 
     def __init__(self, answer: Answer) -> None:
@@ -135,6 +138,12 @@ class Provider:
     extra_fault_kinds: frozenset[str] = frozenset()
     tick: Callable[[World], None] = nothing
     control: Sequence[Route] = ()
+
+
+def credentials(call: Call) -> tuple[str, str]:
+    """Scheme, in small letters, and value of the `Authorization` header; both empty without one."""
+    scheme, _, value = call.headers.get("authorization", "").partition(" ")
+    return scheme.lower(), value
 
 
 def new_id(prefix: str) -> str:

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,7 +23,7 @@ HANDOVER = 5.0  # seconds that a restart waits for its predecessor to let go of 
 log = logging.getLogger("sandbox")
 
 
-class CannotStart(Exception):  # noqa: N818 - what happened, not that it is an error
+class CannotStart(Exception):
     """The port or the data folder cannot be had; the message says what to do."""
 
 
@@ -32,7 +32,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[TRANSPORT] = self.transport  # type: ignore[typeddict-unknown-key]
+        cast("dict[str, Any]", self.scope)[TRANSPORT] = self.transport
 
 
 def listen(port: int) -> socket.socket:
@@ -82,5 +82,6 @@ def serve(world: World, listener: socket.socket, *, log_requests: bool) -> None:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
     )
-    print(f"sandbox listening on http://{HOST}:{listener.getsockname()[1]}", flush=True)
+    # For scripts that give port 0 and read where it is.
+    print(f"sandbox listening on http://{HOST}:{listener.getsockname()[1]}", flush=True)  # noqa: T201 - the one line for who started it
     uvicorn.Server(config).run(sockets=[listener])

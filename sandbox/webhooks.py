@@ -31,7 +31,7 @@ GIVEN_UP_AFTER = timedelta(days=3)  # as Stripe; by the machine's clock, like ev
 log = logging.getLogger("sandbox.webhooks")
 
 
-class BadTarget(ValueError):  # noqa: N818 - what it is, not that it is an error
+class BadTarget(ValueError):
     """A webhook target that is no http(s) URL."""
 
 
@@ -46,11 +46,11 @@ class Outbox:
     def target(self, provider: str) -> str | None:
         return self._store.setting(f"webhooks.{provider}")
 
-    def set_target(self, provider: str, url: str | None) -> None:
+    def set_target(self, provider: str, url: object) -> None:
         """Raises BadTarget when `url` is neither None nor an http(s) URL."""
         if url is not None and (not isinstance(url, str) or not url.startswith(("http://", "https://"))):
             raise BadTarget(f"the target of {provider} must be an http:// or https:// URL, or null")
-        self._store.set(f"webhooks.{provider}", url)
+        self._store.set(f"webhooks.{provider}", None if url is None else str(url))
         self._wake()
 
     def put(self, provider: str, event_type: str, payload: bytes) -> None:

@@ -32,17 +32,19 @@ OPERATIONS = (
     Operation("buckets.list", "GET", "/", buckets.listed),
 )
 # What S3 knows and this stand-in does not: refused rather than taken for an ordinary put or get.
-SUBRESOURCES = frozenset({"acl", "tagging", "uploads", "uploadId", "versioning", "versions", "lifecycle", "policy", "cors"})
+SUBRESOURCES = frozenset(
+    {"acl", "cors", "lifecycle", "policy", "tagging", "uploadId", "uploads", "versionId", "versioning", "versions"}
+)
 
 
-def authorise(world: World, call: Call) -> None:
+def authorise(_: World, call: Call) -> None:
     """Signed at all, and for something that the stand-in does. Raises 403 or 501."""
     asked = {name for name, _ in parse_qsl(call.query, keep_blank_values=True)}
     signed = call.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 ")
     if not signed and not asked & {"X-Amz-Signature", "Signature"}:
         raise refused(403, "AccessDenied", "Access Denied")
     if unknown := asked & SUBRESOURCES:
-        raise refused(501, "NotImplemented", f"The sandbox's S3 does not do ?{sorted(unknown)[0]}")
+        raise refused(501, "NotImplemented", f"The sandbox's S3 does not do ?{min(unknown)}")
 
 
 def unknown_route(method: str, path: str) -> Answer:

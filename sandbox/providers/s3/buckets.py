@@ -38,7 +38,7 @@ def head(world: World, call: Call) -> Answer:
     return Answer(200, headers={"x-amz-bucket-region": "us-east-1"})
 
 
-def listed(world: World, call: Call) -> Answer:
+def listed(world: World, _: Call) -> Answer:
     rows = world.store.all("SELECT name, at FROM s3_buckets ORDER BY name")
     buckets = "".join(
         f"<Bucket>{element('Name', row['name'])}{element('CreationDate', iso(row['at']))}</Bucket>" for row in rows

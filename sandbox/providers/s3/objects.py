@@ -112,7 +112,8 @@ def _store(
 
 def copy(world: World, call: Call) -> Answer:
     bucket, key = call.params["bucket"], call.params["key"]
-    source_bucket, _, source_key = unquote(call.headers["x-amz-copy-source"].partition("?")[0]).lstrip("/").partition("/")
+    named = unquote(call.headers["x-amz-copy-source"].partition("?")[0]).lstrip("/")
+    source_bucket, _, source_key = named.partition("/")
     buckets.require(world, bucket)
     source = existing(world, source_bucket, source_key)
     wanted = call.headers.get("x-amz-copy-source-if-match")
@@ -127,7 +128,8 @@ def copy(world: World, call: Call) -> Answer:
         message = "This copy request is illegal because it is trying to copy an object to itself without changing it."
         raise refused(400, "InvalidRequest", message)
     headers = kept_headers(call) if replace else json.loads(source["headers"])
-    _store(world, call, (bucket, key), _data(world, source_bucket, source_key), headers, json.loads(source["checksums"]))
+    data = _data(world, source_bucket, source_key)
+    _store(world, call, (bucket, key), data, headers, json.loads(source["checksums"]))
     inner = element("LastModified", iso(world.clock.now())) + element("ETag", quoted(source["etag"]))
     return xml_answer("CopyObjectResult", inner)
 

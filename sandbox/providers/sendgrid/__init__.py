@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sandbox.provider import Answer, Call, Json, Operation, Provider, Refused, WebhookRules
+from sandbox.provider import Answer, Call, Json, Operation, Provider, Refused, WebhookRules, credentials
 from sandbox.providers.sendgrid import mail
 from sandbox.providers.sendgrid.errors import errors_answer
 from sandbox.providers.sendgrid.events import joined
@@ -22,9 +22,9 @@ NAME = "sendgrid"
 OPERATIONS = (Operation("mail.send", "POST", "/v3/mail/send", mail.send),)
 
 
-def authorise(world: World, call: Call) -> None:
-    scheme, _, key = call.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
+def authorise(_: World, call: Call) -> None:
+    scheme, key = credentials(call)
+    if scheme != "bearer" or not key.strip():
         message = "The provided authorization grant is invalid, expired, or revoked"
         raise Refused(errors_answer(401, [(message, None, None)]))
 
@@ -42,7 +42,7 @@ def words(kind: str, seconds: float) -> Answer:
     return errors_answer(500, [("Internal server error", None, None)])
 
 
-def unknown_route(method: str, path: str) -> Answer:
+def unknown_route(_: str, path: str) -> Answer:
     if any(operation.path == path for operation in OPERATIONS):
         return errors_answer(405, [("method not allowed", None, None)])
     return errors_answer(404, [("not found", None, None)])

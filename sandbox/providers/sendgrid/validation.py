@@ -12,11 +12,40 @@ ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]*[A
 LONGEST_SCHEDULE = 72 * 3_600  # seconds
 CUSTOM_ARGS_BYTES = 10_000
 FIELDS = frozenset(
-    "personalizations from reply_to reply_to_list subject content attachments template_id headers categories custom_args "
-    "send_at batch_id asm ip_pool_name mail_settings tracking_settings sections".split()
+    {
+        "asm",
+        "attachments",
+        "batch_id",
+        "categories",
+        "content",
+        "custom_args",
+        "from",
+        "headers",
+        "ip_pool_name",
+        "mail_settings",
+        "personalizations",
+        "reply_to",
+        "reply_to_list",
+        "sections",
+        "send_at",
+        "subject",
+        "template_id",
+        "tracking_settings",
+    }
 )
 PERSONALIZATION_FIELDS = frozenset(
-    "to cc bcc from subject headers substitutions dynamic_template_data custom_args send_at".split()
+    {
+        "bcc",
+        "cc",
+        "custom_args",
+        "dynamic_template_data",
+        "from",
+        "headers",
+        "send_at",
+        "subject",
+        "substitutions",
+        "to",
+    }
 )
 
 
@@ -63,7 +92,10 @@ def _personalization(given: Any, field: str) -> list[Complaint]:
         for name in sorted(set(given) - PERSONALIZATION_FIELDS)
     ]
     if not isinstance(given.get("to"), list) or not given["to"]:
-        message = "The to array is required for all personalization objects, and must have at least one email object with a valid email address."
+        message = (
+            "The to array is required for all personalization objects, and must have at least one email object with a "
+            "valid email address."
+        )
         return [*found, (message, f"{field}.to", "personalizations.to")]
     seen: set[str] = set()
     for kind in ("to", "cc", "bcc"):
@@ -103,8 +135,8 @@ def _subject(mail: Json) -> list[Complaint]:
     if (isinstance(subject, str) and subject) or mail.get("template_id") or everywhere:
         return []
     message = (
-        "The subject is required. You can get around this requirement if you use a template with a subject defined or if "
-        "every personalization has a subject defined."
+        "The subject is required. You can get around this requirement if you use a template with a subject defined or "
+        "if every personalization has a subject defined."
     )
     return [(message, "subject", "subject")]
 
@@ -116,8 +148,8 @@ def _content(mail: Json) -> list[Complaint]:
             return []
         message = (
             "Unless a valid template_id is provided, the content parameter is required. There must be at least one "
-            "defined content block. We typically suggest both text/plain and text/html blocks are included, but only one "
-            "block is required."
+            "defined content block. We typically suggest both text/plain and text/html blocks are included, but only "
+            "one block is required."
         )
         return [(message, "content", "content")]
     found: list[Complaint] = []

@@ -11,17 +11,36 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from sandbox.provider import Answer, Call, IdempotencyRules, Json, Operation, Origin, Provider, WebhookRules
-from sandbox.providers.stripe import charges, events, intents, objects, payment_methods, refunds
+from sandbox.provider import (
+    Answer,
+    Call,
+    IdempotencyRules,
+    Json,
+    Operation,
+    Origin,
+    Provider,
+    WebhookRules,
+    credentials,
+)
+from sandbox.providers.stripe import charges, control, events, intents, lists, objects, payment_methods, refunds, search
 from sandbox.providers.stripe.charging import release
-from sandbox.providers.stripe.errors import error_answer, unauthorised, words
+from sandbox.providers.stripe.errors import error_answer, invalid, unauthorised, words
 
 if TYPE_CHECKING:
     from sandbox.world import World
 
 NAME = "stripe"
+LONGEST_KEY = 255  # characters of an idempotency key
+INTENTS = lists.lister("payment_intent", "/v1/payment_intents", ("customer",))
+REFUNDS = lists.lister("refund", "/v1/refunds", ("charge", "payment_intent"))
+REFUNDED = """
+SELECT body ->> '$.payment_intent', sum(body ->> '$.amount') FROM stripe_objects
+WHERE kind = 'refund' AND status = 'succeeded' GROUP BY 1
+"""
 OPERATIONS = (
     Operation("payment_intents.create", "POST", "/v1/payment_intents", intents.create),
+    Operation("payment_intents.search", "GET", "/v1/payment_intents/search", search.search),
+    Operation("payment_intents.list", "GET", "/v1/payment_intents", INTENTS),
     Operation("payment_intents.retrieve", "GET", "/v1/payment_intents/{id}", intents.retrieve),
     Operation("payment_intents.confirm", "POST", "/v1/payment_intents/{id}/confirm", intents.confirm),
     Operation("payment_intents.capture", "POST", "/v1/payment_intents/{id}/capture", intents.capture),
@@ -29,26 +48,30 @@ OPERATIONS = (
     Operation("payment_methods.retrieve", "GET", "/v1/payment_methods/{id}", payment_methods.retrieve),
     Operation("charges.retrieve", "GET", "/v1/charges/{id}", charges.retrieve),
     Operation("refunds.create", "POST", "/v1/refunds", refunds.create),
+    Operation("refunds.list", "GET", "/v1/refunds", REFUNDS),
     Operation("refunds.retrieve", "GET", "/v1/refunds/{id}", refunds.retrieve),
+    Operation("events.list", "GET", "/v1/events", lists.events),
     Operation("events.retrieve", "GET", "/v1/events/{id}", events.retrieve),
 )
 
 
-def authorise(world: World, call: Call) -> None:
+def authorise(_: World, call: Call) -> None:
     """A secret key as bearer token, or as the user name of basic authentication."""
-    scheme, _, given = call.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
+    scheme, given = credentials(call)
+    if scheme == "basic":
         try:
             given = base64.b64decode(given, validate=True).decode().split(":")[0]
         except (binascii.Error, UnicodeDecodeError):
             given = ""
-    if scheme.lower() not in ("bearer", "basic") or not given:
+    if scheme not in ("bearer", "basic") or not given:
         raise unauthorised(
-            "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer "
-            "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
+            "You did not provide an API key. You need to provide your API key in the Authorization header, using "
+            "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
         )
     if not given.startswith(("sk_", "rk_")):
         raise unauthorised(f"Invalid API Key provided: {given[:3]}{'*' * 8}")
+    if len(call.origin.idempotency_key or "") > LONGEST_KEY:
+        raise invalid(f"Idempotency-Key: must be at most {LONGEST_KEY} characters long")
 
 
 def request_headers(call: Call) -> Mapping[str, str]:
@@ -73,8 +96,8 @@ def mismatch(call: Call, first_path: str) -> Answer:
     key = call.origin.idempotency_key
     what = "parameters" if first_path == call.path else "endpoint"
     message = (
-        f"Keys for idempotent requests can only be used with the same {what} they were first used with. Try using a key "
-        f"other than '{key}' if you meant to execute a different request."
+        f"Keys for idempotent requests can only be used with the same {what} they were first used with. Try using a "
+        f"key other than '{key}' if you meant to execute a different request."
     )
     return error_answer(400, "idempotency_error", message, storable=False)
 
@@ -102,20 +125,23 @@ def expire_holds(world: World) -> None:
 def state(world: World) -> Json:
     """`holds`, `captures`, and `open_intents` that hold no money yet."""
     rows = world.store.all("SELECT body FROM stripe_objects WHERE kind = 'payment_intent' AND status != 'canceled'")
+    refunded = {row[0]: row[1] for row in world.store.all(REFUNDED)}
     found: Json = {"holds": [], "captures": [], "open_intents": []}
     for row in rows:
         intent = json.loads(row["body"])
-        kind = {"requires_capture": "holds", "succeeded": "captures"}.get(intent["status"], "open_intents")
-        found[kind].append(
-            {
-                "id": intent["id"],
-                "status": intent["status"],
-                "amount": intent["amount_received"] if kind == "captures" else intent["amount"],
-                "currency": intent["currency"],
-                "reference": objects.reference_of(intent),
-                "created": intent["created"],
-            }
-        )
+        shown = {
+            "id": intent["id"],
+            "status": intent["status"],
+            "amount": intent["amount"],
+            "currency": intent["currency"],
+            "reference": objects.reference_of(intent),
+            "created": intent["created"],
+        }
+        if intent["status"] == "succeeded":
+            shown |= {"amount": intent["amount_received"], "refunded": refunded.get(intent["id"], 0)}
+            found["captures"].append(shown)
+        else:
+            found["holds" if intent["status"] == "requires_capture" else "open_intents"].append(shown)
     return found
 
 
@@ -141,4 +167,5 @@ PROVIDER = Provider(
     webhooks=WebhookRules(batch_size=1, join=events.one, sign=events.signature),
     extra_fault_kinds=frozenset({"lock_timeout"}),
     tick=expire_holds,
+    control=control.ROUTES,
 )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from sandbox.provider import Answer, Call, Json, Origin, Refused
 from sandbox.providers.stripe import charges, objects
 from sandbox.providers.stripe.cards import AUTHENTICATION_REQUIRED, Card, Decline
+from sandbox.providers.stripe.disputes import dispute
 from sandbox.providers.stripe.errors import DOC_URL, LOG_URL, json_answer
 from sandbox.providers.stripe.events import emit
 from sandbox.providers.stripe.params import Params
+from sandbox.providers.stripe.payment_methods import card_of
 
 if TYPE_CHECKING:
     from sandbox.world import World
@@ -65,6 +67,13 @@ def settle(world: World, origin: Origin, intent: Json, method: Json, decline: De
         _conclude(world, origin, intent, "succeeded", "captured")
         emit(world, origin, "charge.succeeded", charge)
         emit(world, origin, "payment_intent.succeeded", intent)
+        dispute_if_contested(world, origin, charge)
+
+
+def dispute_if_contested(world: World, origin: Origin, charge: Json) -> None:
+    """The card `createDispute` contests every charge that is captured."""
+    if card_of(world, charge["payment_method"]).disputed:
+        dispute(world, origin, charge)
 
 
 def _conclude(

@@ -38,9 +38,7 @@ def missing(kind: str, object_id: str, *, param: str = "id", status: int = 404) 
 def unexpected_state(message: str, intent: Json, *, param: str | None = None) -> Refused:
     """400 `payment_intent_unexpected_state`, with the intent as it is."""
     code = "payment_intent_unexpected_state"
-    return Refused(
-        error_answer(400, "invalid_request_error", message, code=code, param=param, payment_intent=intent)
-    )
+    return Refused(error_answer(400, "invalid_request_error", message, code=code, param=param, payment_intent=intent))
 
 
 def unauthorised(message: str) -> Refused:
@@ -52,7 +50,9 @@ def words(kind: str, _seconds: float) -> Answer:
     """A fault as Stripe words it. Stripe sends no `Retry-After`."""
     match kind:
         case "rate_limit":
-            message = "Request rate limit exceeded. Learn more about rate limits at https://docs.stripe.com/rate-limits."
+            message = (
+                "Request rate limit exceeded. Learn more about rate limits at https://docs.stripe.com/rate-limits."
+            )
             answer = error_answer(429, "invalid_request_error", message, code="rate_limit", storable=False)
             return Answer(429, answer.body, {**JSON_TYPE, "stripe-rate-limited-reason": "global-rate"}, False)
         case "lock_timeout":
@@ -62,7 +62,7 @@ def words(kind: str, _seconds: float) -> Answer:
             )
             return error_answer(429, "invalid_request_error", message, code="lock_timeout", storable=False)
         case "conflict":
-            message = "There is currently another in-progress request that conflicts with this one. Please try again later."
+            message = "There is currently another in-progress request that conflicts with this one. Please try again."
             return error_answer(409, "invalid_request_error", message, code="idempotency_key_in_use", storable=False)
     message = "An unknown error occurred. The request may or may not have had an effect."
     return error_answer(500, "api_error", message)

@@ -46,7 +46,7 @@ def emit(world: World, origin: Origin, event_type: str, resource: Json) -> None:
 
 
 def signature(world: World, payload: bytes) -> Mapping[str, str]:
-    """`Stripe-Signature`: HMAC-SHA256 over `{t}.{payload}`. Dated by the machine's clock, as receivers check its age."""
+    """`Stripe-Signature`: HMAC-SHA256 over `{t}.{payload}`, dated by the machine's clock: receivers check its age."""
     moment = int(time.time())
     signed = f"{moment}.".encode() + payload
     digest = hmac.new(world.keys.stripe_webhook_secret.encode(), signed, hashlib.sha256).hexdigest()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.provider import Answer, Call, Json
 from sandbox.providers.stripe import objects, payment_methods
-from sandbox.providers.stripe.charging import charge_card, release
+from sandbox.providers.stripe.charging import charge_card, dispute_if_contested, release
 from sandbox.providers.stripe.errors import invalid, missing, unexpected_state
 from sandbox.providers.stripe.events import emit
 from sandbox.providers.stripe.expansion import answer
@@ -76,7 +76,9 @@ def confirm(world: World, call: Call) -> Answer:
     intent = find(world, call)
     status = intent["status"]
     if status == "succeeded":
-        message = "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed."
+        message = (
+            "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed."
+        )
         raise unexpected_state(message, intent)
     if status not in CONFIRMABLE:
         listed = "requires_confirmation, requires_action"
@@ -110,7 +112,8 @@ def capture(world: World, call: Call) -> Answer:
     if amount < 1:
         raise invalid("This value must be greater than or equal to 1.", param="amount_to_capture")
     if amount > intent["amount_capturable"]:
-        message = f"The amount_to_capture ({amount}) is greater than the capturable amount ({intent['amount_capturable']})."
+        capturable = intent["amount_capturable"]
+        message = f"The amount_to_capture ({amount}) is greater than the capturable amount ({capturable})."
         raise invalid(message, param="amount_to_capture", code="amount_too_large")
     metadata = {**intent["metadata"], **params.metadata()}
     intent |= {
@@ -127,12 +130,12 @@ def capture(world: World, call: Call) -> Answer:
         "balance_transaction": objects.stripe_id("txn"),
         "captured": True,
     }
-    world.ledger.record(
-        call.origin, "captured", intent["id"], reference=objects.reference_of(intent), amount=amount, currency=intent["currency"]
-    )
+    reference, currency = objects.reference_of(intent), intent["currency"]
+    world.ledger.record(call.origin, "captured", intent["id"], reference=reference, amount=amount, currency=currency)
     objects.update(world, charge)
     emit(world, call.origin, "charge.captured", charge)
     emit(world, call.origin, "payment_intent.succeeded", intent)
+    dispute_if_contested(world, call.origin, charge)
     return answer(world, intent, params.expand())
 
 

@@ -57,7 +57,8 @@ def new_intent(params: Params, now: int) -> Json:
     if types is not None and automatic is not None and automatic.get("enabled") == "true":
         raise invalid("You may only specify one of these parameters: automatic_payment_methods, payment_method_types.")
     if types is not None and "card" not in types:
-        raise invalid("The sandbox takes cards only: payment_method_types must contain card", param="payment_method_types")
+        message = "The sandbox takes cards only: payment_method_types must contain card"
+        raise invalid(message, param="payment_method_types")
     return {
         "id": intent_id,
         "object": KIND,
@@ -105,23 +106,26 @@ def new_intent(params: Params, now: int) -> Json:
 
 
 def _automatic(given: Json | None) -> Json | None:
-    if given is None:
-        return {"allow_redirects": "always", "enabled": True}
-    return {"allow_redirects": given.get("allow_redirects", "always"), "enabled": True} if given.get("enabled") == "true" else None
+    """Switched on unless it is given and says otherwise."""
+    if given is not None and given.get("enabled") != "true":
+        return None
+    return {"allow_redirects": (given or {}).get("allow_redirects", "always"), "enabled": True}
 
 
 def _currency(params: Params) -> str:
     currency = (params.text("currency") or "").lower()
     if currency not in CURRENCIES:
         listed = ", ".join(sorted(CURRENCIES))
-        raise invalid(f"Invalid currency: {currency}. Stripe currently supports these currencies: {listed}", param="currency")
+        message = f"Invalid currency: {currency}. Stripe currently supports these currencies: {listed}"
+        raise invalid(message, param="currency")
     return currency
 
 
 def _amount(params: Params, currency: str) -> int:
     amount = params.integer("amount") or 0
     if amount < 1:
-        raise invalid("This value must be greater than or equal to 1.", param="amount", code="parameter_invalid_integer")
+        message = "This value must be greater than or equal to 1."
+        raise invalid(message, param="amount", code="parameter_invalid_integer")
     smallest = smallest_amount(currency)
     if amount < smallest:
         message = f"Amount must be at least {smallest} in the smallest unit of {currency}"

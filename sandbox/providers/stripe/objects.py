@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.provider import Json, new_id
 
@@ -38,7 +38,7 @@ def insert(world: World, resource: Json, *, card: str | None = None, expires_at:
             resource["object"],
             resource["created"],
             resource.get("status"),
-            reference_of(resource) if resource["object"] == "payment_intent" else None,
+            _searched_by(resource),
             card,
             expires_at,
             dumps(resource),
@@ -49,9 +49,13 @@ def insert(world: World, resource: Json, *, card: str | None = None, expires_at:
 def update(world: World, resource: Json, *, expires_at: int | None = None) -> None:
     """Writes the resource back; `expires_at` is when a hold ends, None for what does not end."""
     world.store.execute(
-        "UPDATE stripe_objects SET status = ?, expires_at = ?, body = ? WHERE id = ?",
-        (resource.get("status"), expires_at, dumps(resource), resource["id"]),
+        "UPDATE stripe_objects SET status = ?, reference = ?, expires_at = ?, body = ? WHERE id = ?",
+        (resource.get("status"), _searched_by(resource), expires_at, dumps(resource), resource["id"]),
     )
+
+
+def _searched_by(resource: Json) -> str | None:
+    return reference_of(resource) if resource["object"] == "payment_intent" else None
 
 
 def load(world: World, kind: str, object_id: str | None) -> Json | None:
@@ -63,8 +67,8 @@ def load(world: World, kind: str, object_id: str | None) -> Json | None:
 
 
 def reference_of(resource: Json) -> str | None:
-    value: Any = resource["metadata"].get(REFERENCE)
-    return value if value else None
+    value: str | None = resource["metadata"].get(REFERENCE)
+    return value or None
 
 
 def stripe_id(prefix: str) -> str:

@@ -108,6 +108,12 @@ class Params:
             raise invalid("Invalid object", param=name)
         return value
 
+    def either_text_or_mapping(self, name: str) -> tuple[str | None, Json]:
+        """A parameter that is given as `name=…` or as `name[part]=…`."""
+        if isinstance(self._values.get(name), dict):
+            return None, self.mapping(name) or {}
+        return self.text(name), {}
+
     def metadata(self) -> dict[str, str]:
         """The request's metadata; a value of "" means that the key is to be removed."""
         given = self.mapping("metadata") or {}

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from sandbox.provider import Answer, Call, Json, Refused
 from sandbox.providers.stripe import objects
-from sandbox.providers.stripe.cards import CARDS
 from sandbox.providers.stripe.errors import error_answer, invalid, missing, unexpected_state
 from sandbox.providers.stripe.events import emit
 from sandbox.providers.stripe.expansion import answer
 from sandbox.providers.stripe.intents import form
 from sandbox.providers.stripe.params import Params
+from sandbox.providers.stripe.payment_methods import card_of
 
 if TYPE_CHECKING:
     from sandbox.world import World
@@ -28,7 +28,7 @@ def create(world: World, call: Call) -> Answer:
     charge, intent = _charge_to_refund(world, params)
     amount = _amount(params, charge)
     refund = _resource(charge, amount, reason, metadata, int(world.clock.now()))
-    refund["status"] = "failed" if _fails(world, charge) else "succeeded"
+    refund["status"] = "failed" if card_of(world, charge["payment_method"]).refund_fails else "succeeded"
     objects.insert(world, refund)
     if refund["status"] == "succeeded":
         _take_back(world, call, charge, intent, refund)
@@ -53,7 +53,8 @@ def _charge_to_refund(world: World, params: Params) -> tuple[Json, Json]:
         raise missing("payment_intent", intent_id or "", param="payment_intent")
     charge = charge or objects.load(world, "charge", intent["latest_charge"])
     if charge is None or not charge["captured"]:
-        raise unexpected_state(f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.", intent)
+        message = f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
+        raise unexpected_state(message, intent)
     return charge, intent
 
 
@@ -76,11 +77,6 @@ def _amount(params: Params, charge: Json) -> int:
 def _refunded(charge: Json) -> int:
     """What refunds have taken back: not what a partial capture released."""
     return sum(each["amount"] for each in charge["refunds"]["data"])
-
-
-def _fails(world: World, charge: Json) -> bool:
-    row = world.store.one("SELECT card FROM stripe_objects WHERE id = ?", (charge["payment_method"],))
-    return row is not None and CARDS[row["card"]].refund_fails
 
 
 def _take_back(world: World, call: Call, charge: Json, intent: Json, refund: Json) -> None:
