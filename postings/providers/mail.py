@@ -1,0 +1,88 @@
+"""SendGrid, by its official SDK. It knows no idempotency key: who calls decides what an unknown outcome means."""
+
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.error import URLError
+
+from django.conf import settings
+from python_http_client.exceptions import HTTPError
+from sendgrid import SendGridAPIClient
+
+from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
+
+TIMEOUT: Final = 10  # seconds; the SDK's own default is to wait for ever
+
+
+def message(
+    *, to: str, subject: str, text: str, html: str, category: str, custom_args: Mapping[str, str]
+) -> dict[str, Any]:
+    """The body of one mail, as it will be stored and sent."""
+    return {
+        "personalizations": [{"to": [{"email": to}], "custom_args": dict(custom_args)}],
+        "from": {"email": settings.MAIL_FROM, "name": settings.MAIL_FROM_NAME},
+        "subject": " ".join(subject.split()),  # no line of a header can be smuggled in
+        "content": [{"type": "text/plain", "value": text}, {"type": "text/html", "value": html}],
+        "categories": [category],
+    }
+
+
+def send(body: Mapping[str, Any]) -> str:
+    """Hand one mail over; the provider's message id.
+
+    Refused: the address or the mail. Unavailable: certainly not accepted. Unknown: perhaps accepted.
+    """
+    response = _post(body)
+    if response.status_code != 202:
+        raise Unknown("unexpected_answer", f"SendGrid answered {response.status_code}")
+    return str(response.headers.get("X-Message-Id", ""))
+
+
+def is_reachable() -> bool:
+    """Whether SendGrid takes connections."""
+    try:
+        _client().client.scopes.get()
+    except HTTPError:
+        return True
+    except (URLError, OSError, HTTPException):
+        return False
+    return True
+
+
+def _client() -> SendGridAPIClient:
+    """A new one each time: the SDK shares its headers' dict between calls and threads."""
+    client = SendGridAPIClient(settings.SENDGRID_API_KEY, **_host())
+    client.client.timeout = TIMEOUT
+    return client
+
+
+def _host() -> dict[str, str]:
+    return {"host": settings.SENDGRID_HOST} if settings.SENDGRID_HOST else {}
+
+
+def _post(body: Mapping[str, Any]) -> Any:
+    try:
+        return _client().client.mail.send.post(request_body=dict(body))
+    except HTTPError as error:
+        raise _ours(error) from error
+    except URLError as error:
+        if isinstance(error.reason, ConnectionRefusedError | socket.gaierror):
+            raise Unavailable("mail_unreachable", "no connection to SendGrid") from error
+        raise Unknown("no_answer", "the connection to SendGrid broke") from error
+    except (OSError, HTTPException) as error:
+        raise Unknown("no_answer", "the connection to SendGrid broke") from error
+
+
+def _ours(error: HTTPError) -> StepFailure:
+    status = error.status_code
+    if status == 429:
+        return Unavailable("rate_limited", "SendGrid asks for fewer requests", retry_after=timedelta(seconds=5))
+    if status in (401, 403):
+        return Unavailable("mail_credentials", "SendGrid refuses our key: check SENDGRID_API_KEY")
+    if status in (400, 413):
+        return Refused("email_refused", "SendGrid refuses the mail or its address", title="Email refused")
+    if status < 500:
+        return Unavailable("mail_settings", f"SendGrid answered {status}: check the mail settings")
+    return Unknown("server_error", f"SendGrid answered {status}")

@@ -1,0 +1,231 @@
+"""Stripe, by its official SDK: PaymentIntents with manual capture. Its errors become ours here and only here.
+
+Facts: https://docs.stripe.com/api/payment_intents, /error-handling, /idempotency.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Final, TypeVar
+
+import requests
+import stripe
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
+
+T = TypeVar("T")
+
+API_VERSION: Final = "2026-10-28.endive"
+TIMEOUT: Final = (2, 8)  # seconds to connect, to answer: with no retries of the SDK's own
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+
+_DECLINES: Final = {
+    "insufficient_funds": "Your card has insufficient funds.",
+    "expired_card": "Your card has expired.",
+    "incorrect_cvc": "Your card's security code is incorrect.",
+    "processing_error": "Your bank could not process the payment.",
+    "authentication_failed": "Your bank could not confirm that it was you.",
+    "card_declined": "Your card was declined.",
+}
+# Stripe's codes, where ours say it in another word.
+_CODES: Final = {"payment_intent_authentication_failure": "authentication_failed", "authentication_required": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What we need of a PaymentIntent. Amounts in the currency's minor unit; `currency` in lower case."""
+
+    id: str
+    status: str
+    amount: int
+    amount_received: int
+    currency: str
+    reference: str  # metadata.pipeline_id: whose it is
+    client_secret: str
+    capture_before: datetime | None
+    failure_code: str  # our code of the last failed confirmation, or empty
+
+
+class WrongState(StepFailure):
+    """The intent's status does not allow this call: read it and see."""
+
+    kind = "unknown"
+
+
+def create(call: Call) -> Intent:
+    """Create an unconfirmed intent."""
+    return _intent(_send(lambda client: client.v1.payment_intents.create(_expanded(call), _options(call))))
+
+
+def confirm(intent: str, call: Call) -> Intent:
+    """Confirm it: a hold on the card, a demand for 3-D Secure, or Refused."""
+    return _intent(_send(lambda client: client.v1.payment_intents.confirm(intent, _expanded(call), _options(call))))
+
+
+def capture(intent: str, call: Call) -> Intent:
+    """Capture the whole hold."""
+    return _intent(_send(lambda client: client.v1.payment_intents.capture(intent, _expanded(call), _options(call))))
+
+
+def cancel(intent: str, call: Call) -> Intent:
+    """Cancel it, which releases a hold."""
+    return _intent(_send(lambda client: client.v1.payment_intents.cancel(intent, _expanded(call), _options(call))))
+
+
+def retrieve(intent: str) -> Intent:
+    """Read it."""
+    return _intent(_send(lambda client: client.v1.payment_intents.retrieve(intent, {"expand": ["latest_charge"]})))
+
+
+def refund(call: Call) -> str:
+    """Refund a captured intent; the refund's id. One that is refunded already is fine."""
+    try:
+        made = _send(lambda client: client.v1.refunds.create(dict(call.params), _options(call)))
+    except Refused as refused:
+        if refused.code == "charge_already_refunded":
+            return ""
+        raise
+    return str(made.id)
+
+
+def find(reference: str, since: datetime) -> Intent | None:
+    """Our intent by its mark, listing from `since` on (lists are read-after-write; search is not)."""
+    created = int((since - _CLOCK_SKEW).timestamp())
+    pages = _send(
+        lambda client: list(
+            client.v1.payment_intents.list(
+                {"created": {"gte": created}, "limit": 100, "expand": ["data.latest_charge"]}
+            ).auto_paging_iter()
+        )
+    )
+    return next((_intent(item) for item in pages if (item.metadata or {}).get("pipeline_id") == reference), None)
+
+
+def declined(code: str) -> Refused:
+    """The refusal of a card, in the customer's words."""
+    return Refused(
+        code or "card_declined",
+        "the card was declined",
+        title="Payment refused",
+        message=f"{_DECLINES.get(code, _DECLINES['card_declined'])} Nothing was charged: try another card.",
+    )
+
+
+def is_reachable() -> bool:
+    """Whether Stripe answers."""
+    try:
+        _send(lambda client: client.v1.payment_intents.list({"limit": 1}))
+    except StepFailure:
+        return False
+    return True
+
+
+@cache
+def _client() -> stripe.StripeClient:
+    """One a process, made on first use: never before a worker forks."""
+    if not settings.STRIPE_SECRET_KEY:
+        raise ImproperlyConfigured("STRIPE_SECRET_KEY is not set: take it from Stripe's dashboard.")
+    addresses: Any = {"api": settings.STRIPE_API_BASE} if settings.STRIPE_API_BASE else {}
+    return stripe.StripeClient(
+        settings.STRIPE_SECRET_KEY,
+        base_addresses=addresses,
+        stripe_version=API_VERSION,
+        max_network_retries=0,
+        http_client=stripe.RequestsClient(timeout=TIMEOUT),
+    )
+
+
+def _options(call: Call) -> Any:
+    return {"idempotency_key": call.key}
+
+
+def _expanded(call: Call) -> Any:
+    return dict(call.params) | {"expand": ["latest_charge"]}
+
+
+def _send(request: Callable[[stripe.StripeClient], T]) -> T:
+    try:
+        return request(_client())
+    except stripe.StripeError as error:
+        raise _ours(error) from error
+
+
+def _ours(error: stripe.StripeError) -> StepFailure:
+    """Refused, unavailable or unknown; `server_error` marks an answer that Stripe stores under the key."""
+    code = (error.error.code if error.error is not None else None) or error.code or ""
+    status = error.http_status
+    if isinstance(error, stripe.APIConnectionError):
+        return _not_connected(error)
+    if isinstance(error, stripe.CardError):
+        return declined(_decline_code(error))
+    if isinstance(error, stripe.RateLimitError):
+        return Unavailable(code or "rate_limited", "Stripe asks for fewer requests")
+    if isinstance(error, stripe.IdempotencyError) or status == 409:
+        return Unknown(code or "idempotency_conflict", "the key is in use or was used for something else")
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return Unavailable("stripe_credentials", "Stripe refuses our key: check STRIPE_SECRET_KEY")
+    if code in ("payment_intent_unexpected_state", "charge_expired_for_capture"):
+        return WrongState(code, "the intent is in another state")
+    if isinstance(error, stripe.InvalidRequestError):
+        return _invalid(code)
+    return Unknown("server_error", f"Stripe answered {status}")
+
+
+def _not_connected(error: BaseException) -> StepFailure:
+    """Only a connection that was never made is known to have done nothing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        reason = getattr(cause.args[0], "reason", None) if cause.args else None
+        if isinstance(cause, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError):
+            return Unavailable("stripe_unreachable", "no connection to Stripe")
+        cause = cause.__cause__ or cause.__context__
+    return Unknown("no_answer", "the connection to Stripe broke")
+
+
+def _invalid(code: str) -> Refused:
+    if code == "resource_missing":
+        return Refused(
+            code,
+            "Stripe knows no such payment method",
+            title="Payment refused",
+            message="This payment method is not known or was used up. Nothing was charged: enter the card again.",
+            field="payment_method",
+        )
+    return Refused(code or "payment_invalid", "Stripe refuses the request", title="Payment refused")
+
+
+def _decline_code(error: stripe.CardError) -> str:
+    body = error.error
+    code = (body.code if body is not None else None) or error.code or "card_declined"
+    decline = (body.decline_code if body is not None else None) or ""
+    return _our_code(code, decline)
+
+
+def _our_code(code: str, decline: str) -> str:
+    code = _CODES.get(code) or code
+    if code == "card_declined" and decline in _DECLINES:
+        return decline
+    return code if code in _DECLINES else "card_declined"
+
+
+def _intent(found: Any) -> Intent:
+    """From the SDK's object; its charge is expanded, so that the hold's end can be read."""
+    charge = found.latest_charge if not isinstance(found.latest_charge, str) else None
+    card = charge.payment_method_details.card if charge is not None and charge.payment_method_details else None
+    ends = getattr(card, "capture_before", None) if card is not None else None
+    failure = found.last_payment_error
+    return Intent(
+        id=found.id,
+        status=found.status,
+        amount=found.amount,
+        amount_received=found.amount_received or 0,
+        currency=found.currency,
+        reference=(found.metadata or {}).get("pipeline_id", ""),
+        client_secret=found.client_secret or "",
+        capture_before=datetime.fromtimestamp(ends, UTC) if ends else None,
+        failure_code=_our_code(failure.code or "", getattr(failure, "decline_code", None) or "") if failure else "",
+    )

@@ -1,0 +1,106 @@
+"""Telling the customer: a receipt, or "not published, not charged". Nothing can be unsent, so it comes last.
+
+SendGrid has no idempotency key and cannot be asked. So "sending" is recorded first (the stored call); if the
+outcome is unknown, its signed webhook settles it within a grace time; after that the mail is sent again: a
+receipt may come twice, never not at all, unless its address is refused.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from pipeline.models import Inbox
+from pipeline.workflow import Call, Refused, Run, Step, Unavailable, Unknown
+from postings.money import formatted
+from postings.providers import mail
+
+_ACCEPTED = {"processed", "deferred", "delivered", "open", "click"}
+_REFUSED = {"bounce", "dropped"}
+
+
+class EmailStep(Step):
+    """Render and check, send the receipt, or tell that nothing came of it."""
+
+    name = "email"
+    label = "Send the receipt"
+    doing = "preparing the email"
+    tells = True
+    undo_pending = True
+
+    def stage(self, run: Run) -> None:
+        """Render it as it will be sent: what does not render shows before anybody pays."""
+        _rendered(run, "receipt", {"url": f"{settings.SITE_URL}/"})
+
+    def commit(self, run: Run) -> dict[str, str]:
+        """Send the receipt."""
+        return self._tell(run, "receipt", {"url": run.of("posting")["url"]})
+
+    def rollback(self, run: Run) -> dict[str, str] | None:
+        """Tell that it was not published and not charged. Whoever cancelled it knows."""
+        if run.is_cancelled:
+            return None
+        return self._tell(run, "not_published", {"reason": (run.reason or {}).get("detail", "")})
+
+    def _tell(self, run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, str]:
+        call = run.call("send", {"mail": _rendered(run, kind, context)})
+        if not call.is_new:
+            if self._arrived(run, call):
+                return {"told": kind}
+            if run.data.get("not_accepted") != call.generation:
+                self._wait_for_news(run, call)
+            call = run.renew("send")
+        try:
+            message_id = mail.send(_numbered(call))
+        except Unavailable:
+            run.record(not_accepted=call.generation)
+            raise
+        except Unknown as unknown:
+            raise Unknown(unknown.code, unknown.detail, retry_after=settings.MAIL_GRACE) from unknown
+        return {"told": kind, "message_id": message_id}
+
+    def _arrived(self, run: Run, call: Call) -> bool:
+        """Whether the webhook has told of this mail; Refused when the address is."""
+        kinds = set(
+            Inbox.objects.filter(
+                provider="sendgrid", pipeline_id=run.pipeline_id, data__step=run.step, data__verb=run.verb.value
+            ).values_list("kind", flat=True)
+        )
+        if kinds & _REFUSED and not kinds & {"delivered", "open", "click"}:
+            raise Refused("email_refused", "the address does not take mail")
+        return bool(kinds & _ACCEPTED)
+
+    def _wait_for_news(self, run: Run, call: Call) -> None:
+        left = call.first_sent_at + settings.MAIL_GRACE - run.now
+        if left.total_seconds() > 0:
+            raise Unknown("awaiting_webhook", "it may have been sent: waiting for its webhook", retry_after=left)
+
+
+def _rendered(run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    plan = run.input["plan"]
+    values = {
+        "title": run.input["title"],
+        "company": run.input["company_name"],
+        "plan": plan["name"],
+        "price": formatted(plan["amount"], plan["currency"]),
+        "days": plan["duration_days"],
+        "site": settings.SITE_URL,
+        "reference": run.reference,
+    } | dict(context)
+    return mail.message(
+        to=run.input["contact_email"],
+        subject=render_to_string(f"postings/mail/{kind}_subject.txt", values),
+        text=render_to_string(f"postings/mail/{kind}.txt", values),
+        html=render_to_string(f"postings/mail/{kind}.html", values),
+        category=kind,
+        custom_args={"pipeline_id": run.reference, "step": run.step, "verb": run.verb.value},
+    )
+
+
+def _numbered(call: Call) -> dict[str, Any]:
+    """The stored mail with the number of this sending, which its webhook events will carry."""
+    body = dict(call.params["mail"])
+    first = dict(body["personalizations"][0])
+    first["custom_args"] = first["custom_args"] | {"sending": str(call.generation)}
+    return body | {"personalizations": [first]}

@@ -1,0 +1,40 @@
+"""The company's logo in object storage: an immutable key that says nothing, invisible until the posting shows it."""
+
+import hashlib
+import secrets
+
+from pipeline.workflow import Call, Refused, Run, Skip, Step
+from postings.picture import as_png
+from postings.providers import storage
+from pipeline.states import Verb
+
+
+class LogoStep(Step):
+    """PUT when staged, nothing to commit (visibility lives in the database), DELETE when rolled back."""
+
+    name = "logo"
+    label = "Upload the logo"
+    doing = "uploading the logo"
+    attachments = ("logo",)
+
+    def stage(self, run: Run) -> dict[str, str] | Skip:
+        """Re-encode without metadata and upload. The key is stored before the first send."""
+        if not run.input["has_logo"]:
+            return Skip("no logo")
+        picture = as_png(run.attachment("logo"))
+        call = run.call("put", {"key": f"logos/{secrets.token_hex(16)}.png"})
+        self._put(call, picture, run.reference)
+        return {"key": call.params["key"]}
+
+    def rollback(self, run: Run) -> None:
+        """Delete whatever staging may have uploaded; deleting nothing is fine."""
+        if run.has_called("put", Verb.STAGE):
+            storage.delete(run.earlier("put", Verb.STAGE).params["key"])
+
+    def _put(self, call: Call, picture: bytes, reference: str) -> None:
+        """A key that exists already is ours from an earlier attempt, or nobody's business: compare."""
+        key, digest = call.params["key"], hashlib.sha256(picture).hexdigest()
+        if storage.put_new(key, picture, content_type="image/png", reference=reference, digest=digest):
+            return
+        if storage.owner_of(key) != reference:
+            raise Refused("logo_key_taken", f"{key} belongs to another pipeline", title="Logo not stored")

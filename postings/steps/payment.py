@@ -1,0 +1,163 @@
+"""The money: a hold on the card when staged, captured at the pivot, cancelled when turned back.
+
+Two-phase on purpose: the PaymentIntent is created unconfirmed and its id recorded, and only a recorded id is
+ever confirmed. So no late worker can hold money: an unconfirmed intent costs nobody anything, and a cancelled
+one can never be confirmed. Every unknown outcome is answered by reading the intent by its recorded id.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+
+from pipeline.states import Verb
+from pipeline.workflow import Call, Outcome, Refused, Run, Step, Unknown, Wait
+from postings.providers import stripe
+from postings.providers.stripe import Intent, WrongState
+
+
+class PaymentStep(Step):
+    """Authorise, capture, void: Stripe's manual capture."""
+
+    name = "payment"
+    label = "Authorise the payment"
+    doing = "authorising the payment"
+    pivot = True
+
+    def stage(self, run: Run) -> Outcome:
+        """A hold on the card. May need the customer (3-D Secure)."""
+        intent = self._recorded(run) or self._create(run)
+        if intent.status == "requires_confirmation":
+            params = {"payment_method": run.input["payment_method"]}
+            intent = self._send(run, "confirm", params, intent, lambda call: stripe.confirm(intent.id, call))
+        return self._held(run, intent)
+
+    def commit(self, run: Run) -> Outcome:
+        """Capture. An unknown capture is asked about until it is known; only Stripe's word refuses it."""
+        intent = self._recorded(run) if run.has_called("capture", Verb.COMMIT) else None
+        if intent is None or intent.status == "requires_capture":
+            known = run.data["intent"]
+            intent = self._send(run, "capture", {}, intent, lambda call: stripe.capture(known, call))
+        if intent.status == "canceled":
+            raise Refused(
+                "hold_expired",
+                f"{intent.id} was cancelled before its capture",
+                title="Payment no longer possible",
+                message="The reservation on your card has ended before it was charged. Nothing was charged.",
+            )
+        self._check(run, intent)
+        if intent.status != "succeeded" or intent.amount_received != run.input["plan"]["amount"]:
+            raise Unknown("not_captured", f"{intent.id} is {intent.status}")
+        return {"captured": intent.amount_received}
+
+    def rollback(self, run: Run) -> None:
+        """Cancel the intent, which releases the hold. What was captured all the same is refunded."""
+        intent = self._recorded(run) or self._made_but_not_recorded(run)
+        if intent is None or intent.status == "canceled":
+            return
+        if intent.status != "succeeded":
+            reason = "requested_by_customer" if run.is_cancelled else "abandoned"
+            known = intent.id
+            params = {"cancellation_reason": reason}
+            intent = self._send(run, "cancel", params, intent, lambda call: stripe.cancel(known, call))
+        if intent.status == "succeeded":
+            mark = {"pipeline_id": run.reference, "made_by": "pipeline"}
+            stripe.refund(run.call("refund", {"payment_intent": intent.id, "metadata": mark}))
+        elif intent.status != "canceled":
+            raise Unknown("not_cancelled", f"{intent.id} is {intent.status}")
+
+    # --- the intent ---------------------------------------------------------------------------
+
+    def _recorded(self, run: Run) -> Intent | None:
+        return stripe.retrieve(run.data["intent"]) if "intent" in run.data else None
+
+    def _create(self, run: Run) -> Intent:
+        """Create it unconfirmed, and record its id before anything is confirmed."""
+        plan = run.input["plan"]
+        call = run.call(
+            "create",
+            {
+                "amount": plan["amount"],
+                "currency": plan["currency"].lower(),
+                "capture_method": "manual",
+                "payment_method": run.input["payment_method"],
+                "payment_method_types": ["card"],
+                "description": f"Job posting: {plan['name']}",
+                "metadata": {"pipeline_id": run.reference},
+            },
+        )
+        intent = self._answer_of(run, call) or stripe.create(run.renew("create"))
+        self._check(run, intent)
+        run.record(intent=intent.id)
+        return intent
+
+    def _answer_of(self, run: Run, call: Call) -> Intent | None:
+        """What the call has made or makes now; None when listing proved that it made nothing and never will.
+
+        Stripe replays a stored 500 for a day, and forgets keys after one: then its list tells, by our mark.
+        """
+        if call.is_replayable(run.now):
+            try:
+                return stripe.create(call)
+            except Unknown as unknown:
+                if call.is_new or unknown.code != "server_error":
+                    raise
+        return stripe.find(run.reference, call.first_sent_at)
+
+    def _made_but_not_recorded(self, run: Run) -> Intent | None:
+        """A create whose answer was lost: ask with its own key, then record what it made."""
+        if not run.has_called("create", Verb.STAGE):
+            return None
+        intent = self._answer_of(run, run.earlier("create", Verb.STAGE))
+        if intent is not None:
+            run.record(intent=intent.id)
+        return intent
+
+    def _send(
+        self, run: Run, name: str, params: dict[str, Any], seen: Intent | None, send: Callable[[Call], Intent]
+    ) -> Intent:
+        """Send a call on the recorded intent; whatever is unclear is answered by reading it.
+
+        A replay that answers 5xx again is Stripe's stored answer: if reading shows that nothing changed, the
+        call gets a new generation. Past the keys' horizon reading comes first anyway.
+        """
+        call = run.call(name, params)
+        if not call.is_replayable(run.now):
+            call = run.renew(name)  # `seen` was read by this attempt and shows that nothing happened
+        try:
+            return send(call)
+        except WrongState:
+            return stripe.retrieve(run.data["intent"])
+        except Unknown as unknown:
+            if call.is_new or unknown.code != "server_error":
+                raise
+        intent = stripe.retrieve(run.data["intent"])
+        if seen is None or intent.status != seen.status:
+            return intent
+        return send(run.renew(name))
+
+    def _held(self, run: Run, intent: Intent) -> Outcome:
+        self._check(run, intent)
+        if intent.status == "requires_capture":
+            return {"capture_before": intent.capture_before.isoformat() if intent.capture_before else None}
+        if intent.status == "requires_action":
+            asked_at = run.earlier("confirm", Verb.STAGE).first_sent_at
+            action = {"type": "confirm_payment", "client_secret": intent.client_secret}
+            return Wait(action, deadline=asked_at + settings.PAYMENT_WAITING)
+        if intent.status == "requires_payment_method":
+            raise stripe.declined(intent.failure_code)
+        if intent.status == "canceled":
+            raise Refused(
+                "payment_cancelled",
+                f"{intent.id} was cancelled at Stripe",
+                title="Payment cancelled",
+                message="The payment was cancelled. Nothing was charged: please submit the posting again.",
+            )
+        raise Unknown("payment_processing", f"{intent.id} is {intent.status}")
+
+    def _check(self, run: Run, intent: Intent) -> None:
+        """Nothing goes on with an intent that is not exactly what was asked for."""
+        plan = run.input["plan"]
+        found = (intent.amount, intent.currency, intent.reference)
+        if found != (plan["amount"], plan["currency"].lower(), run.reference):
+            raise Unknown("intent_differs", f"{intent.id} has another amount, currency or mark")

@@ -1,0 +1,34 @@
+"""The whole business: what publishing a posting consists of, in which order.
+
+Each step is staged in turn; when all are, the payment is captured (the pivot), then everything else is made
+final, and last the customer is told. If anything is refused, each step is undone by a job of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.workflow import Workflow
+from postings.steps.email import EmailStep
+from postings.steps.logo import LogoStep
+from postings.steps.payment import PaymentStep
+from postings.steps.posting import PostingStep
+
+
+class PublishPosting(Workflow):
+    """A company buys a posting.
+
+    step     stage                      commit            rollback
+    logo     PUT the object             -                 delete it
+    posting  INSERT it hidden           publish           delete it
+    payment  hold on the card           capture (pivot)   cancel the intent
+    email    render and check           send the receipt  tell "not published, not charged"
+    """
+
+    name, version = "publish_posting", 1
+    steps = [LogoStep, PostingStep, PaymentStep, EmailStep]
+
+    @classmethod
+    def result(cls, input: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """The published posting: its id and its page."""
+        posting = steps["posting"]
+        return {"posting": {"id": posting["posting"], "url": posting["url"]}}
