@@ -249,9 +249,9 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"()": "pipeline.logs.formatter"}},
-    "filters": {"redact": {"()": "pipeline.logs.Redact"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["redact"]}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {"stripe": {"level": "WARNING"}, "python_http_client": {"level": "WARNING"}},
 }
 
 if not DEBUG and not DEMO and len(SECRET_KEY) < 32:

@@ -32,7 +32,10 @@ _DECLINES: Final = {
     "card_declined": "Your card was declined.",
 }
 # Stripe's codes, where ours say it in another word.
-_CODES: Final = {"payment_intent_authentication_failure": "authentication_failed", "authentication_required": None}
+_CODES: Final = {
+    "payment_intent_authentication_failure": "authentication_failed",
+    "authentication_required": "authentication_failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def find(reference: str, since: datetime) -> Intent | None:
             ).auto_paging_iter()
         )
     )
-    return next((_intent(item) for item in pages if (item.metadata or {}).get("pipeline_id") == reference), None)
+    return next((intent for intent in map(_intent, pages) if intent.reference == reference), None)
 
 
 def declined(code: str) -> Refused:
@@ -206,26 +209,27 @@ def _decline_code(error: stripe.CardError) -> str:
 
 
 def _our_code(code: str, decline: str) -> str:
-    code = _CODES.get(code) or code
+    code = _CODES.get(code, code)
     if code == "card_declined" and decline in _DECLINES:
         return decline
     return code if code in _DECLINES else "card_declined"
 
 
-def _intent(found: Any) -> Intent:
+def _intent(made: stripe.PaymentIntent) -> Intent:
     """From the SDK's object; its charge is expanded, so that the hold's end can be read."""
-    charge = found.latest_charge if not isinstance(found.latest_charge, str) else None
-    card = charge.payment_method_details.card if charge is not None and charge.payment_method_details else None
-    ends = getattr(card, "capture_before", None) if card is not None else None
-    failure = found.last_payment_error
+    found: dict[str, Any] = made.to_dict()
+    charge = found.get("latest_charge")
+    card = ((charge.get("payment_method_details") or {}).get("card") or {}) if isinstance(charge, dict) else {}
+    ends = card.get("capture_before")
+    failure = found.get("last_payment_error") or {}
     return Intent(
-        id=found.id,
-        status=found.status,
-        amount=found.amount,
-        amount_received=found.amount_received or 0,
-        currency=found.currency,
-        reference=(found.metadata or {}).get("pipeline_id", ""),
-        client_secret=found.client_secret or "",
+        id=found["id"],
+        status=found["status"],
+        amount=found["amount"],
+        amount_received=found.get("amount_received") or 0,
+        currency=found["currency"],
+        reference=(found.get("metadata") or {}).get("pipeline_id", ""),
+        client_secret=found.get("client_secret") or "",
         capture_before=datetime.fromtimestamp(ends, UTC) if ends else None,
-        failure_code=_our_code(failure.code or "", getattr(failure, "decline_code", None) or "") if failure else "",
+        failure_code=_our_code(failure.get("code") or "", failure.get("decline_code") or "") if failure else "",
     )
