@@ -15,7 +15,6 @@ CREATE TABLE IF NOT EXISTS idempotency (
     provider TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, fingerprint TEXT NOT NULL, request_id TEXT NOT NULL,
     status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, effects TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (provider, key));
-CREATE INDEX IF NOT EXISTS idempotency_at ON idempotency (provider, at);
 """
 
 

@@ -13,7 +13,7 @@ from sandbox.store import Store
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS ledger (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, provider TEXT NOT NULL, effect TEXT, object_id TEXT,
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, provider TEXT NOT NULL, effect TEXT, object_id TEXT,
     idempotency_key TEXT, reference TEXT, amount INTEGER, currency TEXT, replayed INTEGER NOT NULL,
     client_saw_answer INTEGER NOT NULL, payment_intent TEXT, category TEXT);
 """

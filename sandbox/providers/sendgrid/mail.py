@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sendgrid_mails (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at REAL NOT NULL, reference TEXT, category TEXT,
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at REAL NOT NULL, reference TEXT, category TEXT,
     body TEXT NOT NULL);
 """
 TABLES = ("sendgrid_mails",)

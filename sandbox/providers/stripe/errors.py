@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from sandbox.provider import Answer, Json, Refused
+from sandbox.provider import Answer, Json, Refused, compact
 
 JSON_TYPE = {"content-type": "application/json"}
 DOC_URL = "https://docs.stripe.com/error-codes/"
@@ -13,7 +12,7 @@ LOG_URL = "https://dashboard.stripe.com/test/logs/"
 
 
 def json_answer(status: int, body: Json, *, storable: bool = True) -> Answer:
-    return Answer(status, json.dumps(body, separators=(",", ":")).encode(), JSON_TYPE, storable)
+    return Answer(status, compact(body).encode(), JSON_TYPE, storable)
 
 
 def error_answer(status: int, kind: str, message: str, *, storable: bool = True, **more: Any) -> Answer:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.provider import Answer, Call, Json, Origin
+from sandbox.provider import Answer, Call, Json, Origin, compact
 from sandbox.providers.stripe import objects
 from sandbox.providers.stripe.errors import json_answer, missing
 from sandbox.providers.stripe.params import Params
@@ -25,7 +25,7 @@ def emit(world: World, origin: Origin, event_type: str, resource: Json) -> None:
     event_id = objects.stripe_id("evt")
     created = int(world.clock.now())
     told = world.outbox.target("stripe") is not None
-    body = objects.dumps(
+    body = compact(
         {
             "id": event_id,
             "object": "event",

@@ -5,28 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sandbox.provider import Json, new_id
+from sandbox.provider import Json, compact, new_id
 
 if TYPE_CHECKING:
     from sandbox.world import World
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS stripe_objects (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, created INTEGER NOT NULL,
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, created INTEGER NOT NULL,
     status TEXT, reference TEXT, card TEXT, expires_at INTEGER, body TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS stripe_objects_kind ON stripe_objects (kind, seq);
 CREATE INDEX IF NOT EXISTS stripe_objects_reference ON stripe_objects (reference) WHERE reference IS NOT NULL;
 CREATE INDEX IF NOT EXISTS stripe_objects_expires ON stripe_objects (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS stripe_events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, created INTEGER NOT NULL,
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, created INTEGER NOT NULL,
     body TEXT NOT NULL);
 """
 TABLES = ("stripe_objects", "stripe_events")
 REFERENCE = "pipeline_id"  # the metadata key that becomes the ledger's `reference`
-
-
-def dumps(value: Json) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def insert(world: World, resource: Json, *, card: str | None = None, expires_at: int | None = None) -> None:
@@ -41,7 +36,7 @@ def insert(world: World, resource: Json, *, card: str | None = None, expires_at:
             _searched_by(resource),
             card,
             expires_at,
-            dumps(resource),
+            compact(resource),
         ),
     )
 
@@ -50,7 +45,7 @@ def update(world: World, resource: Json, *, expires_at: int | None = None) -> No
     """Writes the resource back; `expires_at` is when a hold ends, None for what does not end."""
     world.store.execute(
         "UPDATE stripe_objects SET status = ?, reference = ?, expires_at = ?, body = ? WHERE id = ?",
-        (resource.get("status"), _searched_by(resource), expires_at, dumps(resource), resource["id"]),
+        (resource.get("status"), _searched_by(resource), expires_at, compact(resource), resource["id"]),
     )
 
 
