@@ -140,7 +140,8 @@ CELERY_TASK_TIME_LIMIT = 45
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = "pipeline"
-CELERY_TASK_QUEUES = [Queue("pipeline"), Queue("commit"), Queue("rollback")]  # no exchanges: see docs
+# Published by queue name only: a named exchange's bindings are lost with Redis's data, silently.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("pipeline", "commit", "rollback")]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
