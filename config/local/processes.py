@@ -66,7 +66,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent(dies_by),  # noqa: PLW1509  # one system call, everything loaded before
+            preexec_fn=dies_with_parent(dies_by),  # noqa: PLW1509  # one system call, everything loaded before
             pass_fds=pass_fds,
             user=account.uid if account else None,
             group=account.gid if account else None,
@@ -74,7 +74,8 @@ def start(
         )
 
 
-def _die_with_parent(number: signal.Signals) -> Callable[[], None]:
+def dies_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a new process calls before its program, for the kernel to end it with its parent (on Linux)."""
     if not sys.platform.startswith("linux"):
         return lambda: None
     prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
@@ -92,7 +93,7 @@ def is_over(process: subprocess.Popen[bytes]) -> bool:
     if process.returncode is not None:
         return True
     try:
-        return psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+        return _is_gone(psutil.Process(process.pid))
     except psutil.NoSuchProcess:
         return True
 
@@ -175,5 +176,15 @@ def kill(processes: Iterable[psutil.Process]) -> int:
     for process in killed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(killed, timeout=KILL_SECONDS)
+    deadline = time.monotonic() + KILL_SECONDS
+    while not all(_is_gone(process) for process in killed) and time.monotonic() < deadline:
+        time.sleep(0.005)
     return len(killed)
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended; one whose parent has not reaped it yet holds nothing any more."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

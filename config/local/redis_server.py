@@ -8,6 +8,8 @@ from importlib import util
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.local import processes
 from config.local.folder import DataFolder, LocalError, write_privately
@@ -104,7 +106,8 @@ class RedisServer:
 
     def _answers(self, server: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_SECONDS
-        with redis.Redis.from_url(self.url(), socket_timeout=1, socket_connect_timeout=1) as client:
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis.from_url(self.url(), socket_timeout=1, socket_connect_timeout=1, retry=once) as client:
             while time.monotonic() < deadline and not processes.is_over(server):
                 try:
                     client.ping()

@@ -67,7 +67,8 @@ def run(command: list[str], environment: dict[str, str]) -> int:
     # The terminal sends Ctrl-C to both: the command decides when it ends.
     before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        child = subprocess.Popen(command, env=environment)
+        dies = processes.dies_with_parent(signal.SIGTERM)
+        child = subprocess.Popen(command, env=environment, preexec_fn=dies)  # noqa: PLW1509  # one system call
         status = child.wait()
     except OSError as error:
         raise LocalError(f"{command[0]} cannot be run: {error.strerror}.") from None
