@@ -8,6 +8,8 @@ depends on are counters in the locked row.
 
 from typing import Final
 
+from pipeline.db import Statement
+
 # Whether step n may be worked on now in pipeline a: its turn in staging, its wave after the decision.
 _IN_TURN: Final = """
     CASE a.state
@@ -53,7 +55,7 @@ _BEGUN: Final = """
     begun.name AS begun, begun.fence, begun.attempt, begun.lease_until, begun.verb_started_at, begun.data,
     begun.calls, begun.attention, now() AS now"""
 
-CREATE: Final = """
+CREATE: Final = Statement("""
 WITH made AS (
     INSERT INTO pipeline_pipeline (
         id, workflow, version, scope, key, fingerprint, user_id, client, state, input, secrets, step_count, cursor,
@@ -82,13 +84,13 @@ WITH made AS (
     INSERT INTO pipeline_event (pipeline_id, seq, at, type, step, attempt, data)
     SELECT made.id, 1, clock_timestamp(), 'accepted', NULL, NULL, '{}' FROM made
 )
-SELECT id FROM made"""
+SELECT id FROM made""")
 
 
 # PAUSE_STAGING: what has not begun stays where it is.
 _NOT_PAUSED: Final = "AND NOT (%(paused)s AND n.state = 'pending' AND a.cursor = 0 AND %(begin_verb)s::text = 'stage')"
 
-CLAIM: Final = f"""
+CLAIM: Final = Statement(f"""
 WITH {_PIPE},
 begun AS ({_BEGIN.format(source="pipe", in_turn=_IN_TURN, also=_NOT_PAUSED)}
 ),
@@ -111,10 +113,10 @@ SELECT {_BEGUN}, pipe.workflow, pipe.version, pipe.state, pipe.input, pipe.secre
             'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
             'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
         FROM pipeline_step s WHERE s.pipeline_id = pipe.id) AS steps
-FROM begun, pipe"""
+FROM begun, pipe""")
 
 # A job ended well (or its step is skipped): record it, decide if it was the last, and begin the next job.
-ADVANCE: Final = f"""
+ADVANCE: Final = Statement(f"""
 WITH {_PIPE},
 done AS (
     UPDATE pipeline_step s
@@ -185,10 +187,10 @@ erased AS (
 ),
 {_NOTE}
 SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at, {_BEGUN}
-FROM after, moved LEFT JOIN begun ON true"""
+FROM after, moved LEFT JOIN begun ON true""")
 
 # An attempt failed in a way that may pass: say why and when to try again.
-FAIL: Final = f"""
+FAIL: Final = Statement(f"""
 WITH {_PIPE},
 failed AS (
     UPDATE pipeline_step s
@@ -217,10 +219,10 @@ moved AS (
     RETURNING p.state
 ),
 {_NOTE}
-SELECT moved.state, failed.due_at FROM moved, failed"""
+SELECT moved.state, failed.due_at FROM moved, failed""")
 
 # The customer is needed: wait for them, asking the provider now and then.
-WAIT: Final = f"""
+WAIT: Final = Statement(f"""
 WITH {_PIPE},
 asked AS (
     UPDATE pipeline_step s
@@ -249,11 +251,11 @@ moved AS (
     RETURNING p.state
 ),
 {_NOTE}
-SELECT moved.state, asked.due_at FROM moved, asked"""
+SELECT moved.state, asked.due_at FROM moved, asked""")
 
 # Turn a pipeline back. What is to undo was counted from steps as they were at `seen_seq` or, when a job's owner
 # turns it back, under its fence: nothing else moves the steps then, so the counts hold or nothing is written.
-TURN_BACK: Final = f"""
+TURN_BACK: Final = Statement(f"""
 WITH pipe AS (
     SELECT * FROM pipeline_pipeline
     WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) AND (%(seen_seq)s::int IS NULL OR seq = %(seen_seq)s::int)
@@ -296,10 +298,10 @@ moved AS (
     RETURNING p.state
 ),
 {_NOTE}
-SELECT moved.state FROM moved"""
+SELECT moved.state FROM moved""")
 
 # A job whose owner is gone, or has held it too long, is free again; the raised fence stops the late owner.
-RELEASE: Final = f"""
+RELEASE: Final = Statement(f"""
 WITH {_PIPE},
 released AS (
     UPDATE pipeline_step s
@@ -321,10 +323,10 @@ moved AS (
     FROM released WHERE p.id = %(pipeline)s
 ),
 {_NOTE}
-SELECT released.name FROM released"""
+SELECT released.name FROM released""")
 
 # Somebody outside said: look again. `step` and `marks` serve an operator and a provider's bad news.
-HINT: Final = f"""
+HINT: Final = Statement(f"""
 WITH pipe AS (
     SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) FOR NO KEY UPDATE
 ),
@@ -341,42 +343,42 @@ moved AS (
     RETURNING p.state
 ),
 {_NOTE}
-SELECT moved.state FROM moved"""
+SELECT moved.state FROM moved""")
 
-RECORD: Final = """
+RECORD: Final = Statement("""
 UPDATE pipeline_step SET data = data || %(data)s, calls = calls || %(calls)s
 WHERE pipeline_id = %(pipeline)s AND name = %(step)s::text AND state = %(running)s::text AND fence = %(fence)s::int AND owner = %(owner)s::int
-RETURNING data, calls, now() AS now"""
+RETURNING data, calls, now() AS now""")
 
-POSTPONE: Final = """
+POSTPONE: Final = Statement("""
 UPDATE pipeline_pipeline
 SET due_at = now() + %(delay)s, published = 0,
     deadline_at = CASE WHEN cursor = 0 AND state = 'staging' AND %(paused)s
                        THEN GREATEST(deadline_at, now() + %(deadline)s) ELSE deadline_at END
-WHERE id = %(pipeline)s AND finished_at IS NULL AND seq = %(seen_seq)s::int"""
+WHERE id = %(pipeline)s AND finished_at IS NULL AND seq = %(seen_seq)s::int""")
 
 # The sweep. Taking a pipeline writes its next due time first: publishing comes after, and may be lost.
-TAKE_DUE: Final = """
+TAKE_DUE: Final = Statement("""
 UPDATE pipeline_pipeline p
 SET due_at = now() + LEAST(%(again)s * power(2, LEAST(p.published, 16)), %(cap)s),
     published = LEAST(p.published + 1, 1000)
 FROM (SELECT id FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now()
       ORDER BY due_at LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE p.id = due.id
-RETURNING p.id, p.workflow, p.version, p.state, p.seq, p.hints, p.cursor, p.due_at, p.published, now() AS now"""
+RETURNING p.id, p.workflow, p.version, p.state, p.seq, p.hints, p.cursor, p.due_at, p.published, now() AS now""")
 
-STEPS_OF: Final = """
+STEPS_OF: Final = Statement("""
 SELECT pipeline_id, name, position, kind, wave, undo_pending, state, owner, lease_until, due_at, hints_seen
-FROM pipeline_step WHERE pipeline_id = ANY(%(pipelines)s) ORDER BY pipeline_id, position"""
+FROM pipeline_step WHERE pipeline_id = ANY(%(pipelines)s) ORDER BY pipeline_id, position""")
 
 # Nothing was due after all: look again when the earliest of its jobs is. `seq` guards against a newer move.
-SETTLE: Final = """
+SETTLE: Final = Statement("""
 UPDATE pipeline_pipeline SET due_at = %(due_at)s, published = 0
-WHERE id = %(pipeline)s AND seq = %(seen_seq)s::int AND finished_at IS NULL"""
+WHERE id = %(pipeline)s AND seq = %(seen_seq)s::int AND finished_at IS NULL""")
 
 # Jobs whose owner's advisory lock is free, or whose lease has ended. Shortly after a start of PostgreSQL every
 # lock is free, so that only leases count then.
-ABANDONED: Final = """
+ABANDONED: Final = Statement("""
 SELECT s.pipeline_id, s.name, s.fence, s.owner,
        CASE WHEN s.lease_until < now() THEN 'lease ended' ELSE 'owner gone' END AS why
 FROM pipeline_step s
@@ -388,4 +390,4 @@ WHERE s.owner IS NOT NULL
                WHERE l.locktype = 'advisory' AND l.classid = %(lock_class)s::oid AND l.objsubid = 2 AND l.granted
                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                  AND l.objid::bigint = s.owner)))
-LIMIT %(batch)s"""
+LIMIT %(batch)s""")

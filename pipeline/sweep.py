@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
-from pipeline import attention, db, dispatch, statements, transitions
+from pipeline import attention, dispatch, statements, transitions
 from pipeline.conf import conf
 from pipeline.plan import Job, StepView, due_jobs, next_look
 
@@ -25,8 +25,7 @@ def sweep_once() -> int:
     for pipeline, step in transitions.release_abandoned():
         log.warning("pipeline %s: %s was abandoned by its owner and is due again", pipeline, step)
     settings = conf()
-    rows = db.run(
-        statements.TAKE_DUE,
+    rows = statements.TAKE_DUE.rows(
         {"again": settings.REPUBLISH_AFTER, "cap": settings.REPUBLISH_CAP, "batch": settings.SWEEP_BATCH},
     )
     if not rows:
@@ -49,7 +48,7 @@ def sweep_for_ever(is_over: Callable[[], bool]) -> None:
 
 def _steps_of(pipelines: list[UUID]) -> dict[UUID, list[StepView]]:
     steps: dict[UUID, list[StepView]] = defaultdict(list)
-    for row in db.run(statements.STEPS_OF, {"pipelines": pipelines}):
+    for row in statements.STEPS_OF.rows({"pipelines": pipelines}):
         steps[row.pop("pipeline_id")].append(StepView(**row))
     return steps
 
@@ -59,7 +58,7 @@ def _publish_due(row: dict[str, Any], steps: list[StepView]) -> int:
     if not due:
         look = next_look(row["state"], steps)
         if look is not None and look > row["now"]:
-            db.count(statements.SETTLE, {"pipeline": row["id"], "seen_seq": row["seq"], "due_at": look})
+            statements.SETTLE.count({"pipeline": row["id"], "seen_seq": row["seq"], "due_at": look})
         return 0
     dispatch.publish(*(Job(row["id"], step.name, verb) for step, verb in due))
     return len(due)

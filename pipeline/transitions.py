@@ -78,8 +78,7 @@ class Submission:
 
 def create(submission: Submission) -> bool:
     """Store a new pipeline; False when its scope and key are taken already."""
-    row = db.one(
-        statements.CREATE,
+    row = statements.CREATE.row(
         {
             "id": submission.id,
             "workflow": submission.workflow,
@@ -107,7 +106,7 @@ def create(submission: Submission) -> bool:
 
 def claim(job: Job, owner: int) -> tuple[Begun, PipelineView] | None:
     """Begin the job if it is its turn, it is due and nobody owns it."""
-    row = db.one(statements.CLAIM, {"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner))
+    row = statements.CLAIM.row({"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner))
     if row is None:
         return None
     steps = tuple(StepView(**step) for step in db.from_json(row["steps"]))
@@ -143,8 +142,7 @@ def advance(
     `erase` names the secrets and attachments that this step used up.
     """
     done = StepState.SKIPPED if is_skipped else DONE[job.verb]
-    row = db.one(
-        statements.ADVANCE,
+    row = statements.ADVANCE.row(
         _guard(job, begun)
         | _begin(then, begun.owner)
         | {
@@ -170,8 +168,7 @@ def advance(
 
 def fail(job: Job, begun: Begun, *, error: Json, delay: timedelta, mark: bool) -> str | None:
     """Record a failed attempt and when the next one is due; `mark` asks for a person. The pipeline's state."""
-    row = db.one(
-        statements.FAIL,
+    row = statements.FAIL.row(
         _guard(job, begun) | {"verb": job.verb.value, "error": to_json(error), "delay": delay, "mark": mark},
     )
     return row["state"] if row else None
@@ -179,8 +176,7 @@ def fail(job: Job, begun: Begun, *, error: Json, delay: timedelta, mark: bool) -
 
 def wait(job: Job, begun: Begun, *, data: Json, next_action: Json, deadline: datetime, delay: timedelta) -> str | None:
     """Record that the customer is needed, until the deadline; look again after the delay. The state then."""
-    row = db.one(
-        statements.WAIT,
+    row = statements.WAIT.row(
         _guard(job, begun)
         | {"data": to_json(data), "next_action": to_json(next_action), "deadline": deadline, "delay": delay},
     )
@@ -227,8 +223,7 @@ def _turn_back(
     note: Json,
     is_cancelled: bool,
 ) -> str | None:
-    row = db.one(
-        statements.TURN_BACK,
+    row = statements.TURN_BACK.row(
         guard
         | {
             "from_states": [str(state) for state in states],
@@ -248,7 +243,7 @@ def _turn_back(
 
 def record(job: Job, begun: Begun, data: Json, calls: Json) -> datetime | None:
     """Merge into the step's data and calls while its owner runs it; the database's time."""
-    row = db.one(statements.RECORD, _guard(job, begun) | {"data": to_json(data), "calls": to_json(calls)})
+    row = statements.RECORD.row(_guard(job, begun) | {"data": to_json(data), "calls": to_json(calls)})
     return row["now"] if row else None
 
 
@@ -276,19 +271,18 @@ def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence
         "note": to_json(note),
         "marks": marks,
     }
-    return db.one(statements.HINT, params) is not None
+    return statements.HINT.row(params) is not None
 
 
 def release_abandoned() -> list[tuple[uuid.UUID, str]]:
     """Free every job whose owner is gone or whose lease has ended; (pipeline, step) of each, due at once."""
-    rows = db.run(
-        statements.ABANDONED,
+    rows = statements.ABANDONED.rows(
         {"grace": conf().OWNER_GRACE, "lock_class": LOCK_CLASS, "batch": conf().SWEEP_BATCH},
     )
     freed: list[tuple[uuid.UUID, str]] = []
     for row in rows:
         guard = {"pipeline": row["pipeline_id"], "step": row["name"], "fence": row["fence"], "owner": row["owner"]}
-        if db.one(statements.RELEASE, guard | {"why": row["why"]}):
+        if statements.RELEASE.row(guard | {"why": row["why"]}):
             freed.append((row["pipeline_id"], row["name"]))
     return freed
 
@@ -303,7 +297,7 @@ def postpone(pipeline: uuid.UUID, seq: int) -> None:
         "paused": settings.PAUSE_STAGING,
         "deadline": settings.STAGING_DEADLINE,
     }
-    db.count(statements.POSTPONE, params)
+    statements.POSTPONE.count(params)
 
 
 def _begin(job: Job | None, owner: int) -> dict[str, Any]:
