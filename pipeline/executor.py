@@ -32,6 +32,7 @@ from pipeline.workflow import Outcome, Step, Workflow
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(slots=True)
 class Work:
     """One job in hand: what was claimed, and since when by this process's own clock."""
@@ -230,7 +231,13 @@ def _record(work: Work, move: Move, then: Job | None) -> Advanced | str:
             )
         case GiveUp(why):
             after = transitions.advance(
-                job, begun, data={}, note={"why": why}, is_skipped=True, erase=_used_up(work), then=then,
+                job,
+                begun,
+                data={},
+                note={"why": why},
+                is_skipped=True,
+                erase=_used_up(work),
+                then=then,
                 result=_result(work, {}),
             )
         case Retry(error, delay, mark):

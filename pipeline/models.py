@@ -76,8 +76,7 @@ class Pipeline(models.Model):
             ),
             models.CheckConstraint(condition=Q(cursor__lte=F("step_count")), name="pipeline_cursor_in_range"),
             models.CheckConstraint(
-                condition=~Q(state__in=[PipelineState.COMMITTING, PipelineState.COMMITTED])
-                | Q(cursor=F("step_count")),
+                condition=~Q(state__in=[PipelineState.COMMITTING, PipelineState.COMMITTED]) | Q(cursor=F("step_count")),
                 name="pipeline_commits_only_when_all_staged",
             ),
             models.CheckConstraint(

@@ -54,9 +54,7 @@ def view_after(
 
 
 def _if_it_succeeds(view: PipelineView, job: Job) -> PipelineView:
-    steps = tuple(
-        replace(step, state=DONE[job.verb].value) if step.name == job.step else step for step in view.steps
-    )
+    steps = tuple(replace(step, state=DONE[job.verb].value) if step.name == job.step else step for step in view.steps)
     if view.state in OPEN:
         state = PipelineState.STAGING if open_jobs(PipelineState.STAGING, steps) else PipelineState.COMMITTING
         return replace(view, state=state.value, steps=steps)
