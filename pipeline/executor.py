@@ -76,10 +76,10 @@ def run(job: Job) -> Ended:
         return Ended()
     except (InterfaceError, OperationalError):
         connection.close()
-        owner.renounce()  # what was claimed or recorded is not known: let everything be taken over at once
+        owner().renounce()  # what was claimed or recorded is not known: let everything be taken over at once
         raise
     except BaseException:
-        owner.renounce()
+        owner().renounce()
         raise
 
 
@@ -102,7 +102,7 @@ def _run(job: Job) -> Ended:
 
 def _claim(job: Job) -> Work | None:
     asked_at = time.monotonic()
-    claimed = transitions.claim(job, owner.id())
+    claimed = transitions.claim(job, owner().id())
     if claimed is None:
         _leave(job)
         return None

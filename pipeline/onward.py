@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipeline.decide import Done, GiveUp, Move, TurnBack
+from pipeline.decide import Done, GiveUp, Move
 from pipeline.plan import Job, PipelineView, StepView, open_jobs, opened
 from pipeline.states import DONE, OPEN, PipelineState, StepState, Verb, Wave
 from pipeline.transitions import Advanced
@@ -42,15 +42,14 @@ def view_after(
 ) -> PipelineView:
     """The pipeline as this worker sees it after its record: the database's word, and its own step's change."""
     if isinstance(after, str):
-        steps = tuple(_turned_back(step) for step in view.steps) if isinstance(move, TurnBack) else view.steps
-        return replace(view, state=after, steps=steps)
+        return _turned_back(view, replace(view, state=after))
     data = dict(recorded) | (dict(move.data) if isinstance(move, Done) else {})
     state = StepState.SKIPPED if isinstance(move, GiveUp) else DONE[job.verb]
     steps = tuple(
         replace(step, state=state.value, data=data) if step.name == job.step else _settled(step, job.verb, after)
         for step in view.steps
     )
-    return replace(view, state=after.state, deadline_at=after.deadline_at, steps=steps)
+    return _turned_back(view, replace(view, state=after.state, deadline_at=after.deadline_at, steps=steps))
 
 
 def _if_it_succeeds(view: PipelineView, job: Job) -> PipelineView:
@@ -61,10 +60,17 @@ def _if_it_succeeds(view: PipelineView, job: Job) -> PipelineView:
     return replace(view, steps=steps)
 
 
-def _turned_back(step: StepView) -> StepView:
-    if step.state == StepState.PENDING and not step.undo_pending:
-        return replace(step, state=StepState.SKIPPED.value)
-    return step
+def _turned_back(before: PipelineView, after: PipelineView) -> PipelineView:
+    """Whoever turned the pipeline back, this worker or somebody else, has skipped what was never attempted."""
+    if after.state != PipelineState.ROLLING_BACK or before.state == after.state:
+        return after
+    steps = (
+        replace(step, state=StepState.SKIPPED.value)
+        if step.state == StepState.PENDING and not step.undo_pending
+        else step
+        for step in after.steps
+    )
+    return replace(after, steps=tuple(steps))
 
 
 def _settled(step: StepView, verb: Verb, after: Advanced) -> StepView:

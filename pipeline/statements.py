@@ -371,10 +371,10 @@ STEPS_OF: Final = Statement("""
 SELECT pipeline_id, name, position, kind, wave, undo_pending, state, owner, lease_until, due_at, hints_seen
 FROM pipeline_step WHERE pipeline_id = ANY(%(pipelines)s) ORDER BY pipeline_id, position""")
 
-# Nothing was due after all: look again when the earliest of its jobs is. `seq` guards against a newer move.
+# Nothing was due after all: look again when the earliest of its jobs is, unless somebody has moved it since.
 SETTLE: Final = Statement("""
 UPDATE pipeline_pipeline SET due_at = %(due_at)s, published = 0
-WHERE id = %(pipeline)s AND seq = %(seen_seq)s::int AND finished_at IS NULL""")
+WHERE id = %(pipeline)s AND seq = %(seen_seq)s::int AND due_at = %(taken)s AND finished_at IS NULL""")
 
 # Jobs whose owner's advisory lock is free, or whose lease has ended. Shortly after a start of PostgreSQL every
 # lock is free, so that only leases count then.

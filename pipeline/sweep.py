@@ -58,7 +58,9 @@ def _publish_due(row: dict[str, Any], steps: list[StepView]) -> int:
     if not due:
         look = next_look(row["state"], steps)
         if look is not None and look > row["now"]:
-            statements.SETTLE.count({"pipeline": row["id"], "seen_seq": row["seq"], "due_at": look})
+            statements.SETTLE.count(
+                {"pipeline": row["id"], "seen_seq": row["seq"], "taken": row["due_at"], "due_at": look}
+            )
         return 0
     dispatch.publish(*(Job(row["id"], step.name, verb) for step, verb in due))
     return len(due)
