@@ -129,14 +129,12 @@ class Environment:
     def _pip(self, lock: Path, count: int, log: Path) -> int:
         command = [str(self.python), "-m", "pip", "install", "--require-hashes", "--no-deps"]
         command += ["--no-input", "--progress-bar=off", "--disable-pip-version-check"]
+        command += ["-r", str(ROOT / lock)]
         collected = 0
-        with log.open("w") as kept:
-            pip = subprocess.Popen(
-                [*command, "-r", str(ROOT / lock)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+        with (
+            log.open("w") as kept,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip,
+        ):
             assert pip.stdout is not None
             for line in pip.stdout:
                 kept.write(line)

