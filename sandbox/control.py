@@ -91,8 +91,7 @@ class Controls:
         """GET tells the time; POST moves it on, by `advance` seconds (or minutes, hours, days) or to `now`."""
         clock = self._world.clock
         if request.method == "POST":
-            clock.advance(seconds_to_advance(await json_body(request), clock.now()))
-            self._world.tick()
+            self._world.advance(seconds_to_advance(await json_body(request), clock.now()))
         return JSONResponse({"now": rfc3339(clock.now()), "offset": clock.offset})
 
     async def webhooks(self, request: Request) -> Response:

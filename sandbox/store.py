@@ -64,9 +64,5 @@ class Store:
         for table in tables:
             self.execute(f"DELETE FROM {table}")
 
-    def restart_sequence(self, table: str) -> None:
-        """The next row of the emptied `table` is number 1 again."""
-        self.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
-
     def close(self) -> None:
         self._connection.close()

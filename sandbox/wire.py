@@ -37,7 +37,7 @@ class Wire:
 
     async def answer(self, answer: Answer) -> None:
         headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-        if answer.status != 204 and "content-length" not in answer.headers:
+        if answer.status not in (204, 304) and "content-length" not in answer.headers:
             headers.append((b"content-length", str(len(answer.body)).encode()))
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": answer.body})
@@ -61,7 +61,13 @@ class Wire:
         await self.gone()
 
     async def truncate(self, answer: Answer) -> None:
-        """Sends the status, the headers and half of the body, then closes. An empty body is announced as longer."""
+        """Sends the status, the headers and half of the body, then closes. An empty body is announced as longer.
+
+        Where there never is a body (HEAD, 204, 304) clients would notice nothing, so the connection is reset.
+        """
+        if self._scope["method"] == "HEAD" or answer.status in (204, 304):
+            await self.cut()
+            return
         promised = max(len(answer.body), 2)
         sent = answer.body[: len(answer.body) // 2]
         headers = {**answer.headers, "content-length": str(promised)}

@@ -36,10 +36,17 @@ class World:
         self.generation = 0
 
     def tick(self) -> None:
-        """Lets the time that has passed take effect: holds expire, keys are forgotten."""
+        """Lets the time that has passed take effect: holds expire."""
         with self.store.transaction():
             for provider in self.providers.values():
                 provider.tick(self)
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock on, with all that comes of it. Keys too old are forgotten here; a look-up passes them over."""
+        with self.store.transaction():
+            self.clock.advance(seconds)
+            self.tick()
+            for provider in self.providers.values():
                 if provider.idempotency is not None:
                     idempotency.prune(self, provider.name, provider.idempotency)
 
@@ -47,7 +54,6 @@ class World:
         """Wipes state, ledger, faults, pending webhooks and the clock; keys and webhook targets stay."""
         with self.store.transaction():
             self.store.empty([*SHARED_TABLES, *(table for each in self.providers.values() for table in each.tables)])
-            self.store.restart_sequence("ledger")
             self.faults.clear()
             self.clock.reset()
         self.in_flight.clear()

@@ -1,0 +1,209 @@
+"""The sandbox as a real process, and the official SDKs pointed at it."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+import sendgrid
+import stripe
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+READ_TIMEOUT = 0.6  # seconds after which a test's client gives up
+
+
+@dataclass
+class Sandbox:
+    """One sandbox process over one data folder; it may be killed and started again on the same port."""
+
+    data: Path
+    port: int = 0
+    process: subprocess.Popen[str] | None = None
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+
+    def start(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "sandbox", "--port", str(self.port), "--data", str(self.data), *arguments]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SANDBOX_")}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert "listening on" in line, f"the sandbox did not start: {line!r}"
+        self.port = int(line.rsplit(":", 1)[1])
+        self.http.base_url = self.url
+        for _ in range(100):
+            try:
+                self.http.get("/_sandbox/health").raise_for_status()
+            except httpx.TransportError:
+                continue
+            return
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+        self.process.stdout.close()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        status = self.process.wait(10)
+        self.process.stdout.close()
+        return status
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> Any:
+        answer = self.http.get(f"/_sandbox/{path}")
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, body: Any = None) -> Any:
+        answer = self.http.post(f"/_sandbox/{path}", json={} if body is None else body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def fault(self, provider: str, kind: str, **more: Any) -> Any:
+        return self.post("faults", {"provider": provider, "kind": kind, **more})
+
+    def faults(self) -> list[dict[str, Any]]:
+        return self.get("faults")["faults"]
+
+    def ledger(self, query: str = "") -> list[dict[str, Any]]:
+        return self.get(f"ledger{query}")["entries"]
+
+    def effects(self) -> list[str]:
+        return [entry["effect"] for entry in self.ledger() if not entry["replayed"]]
+
+    def stripe(self, *, timeout: float = READ_TIMEOUT, key: str = "sk_test_x") -> stripe.StripeClient:
+        return stripe.StripeClient(
+            key,
+            base_addresses={"api": f"{self.url}/stripe"},
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=(2, timeout)),
+        )
+
+    def s3(self, **config: Any) -> Any:
+        settings = {"read_timeout": READ_TIMEOUT, "retries": {"total_max_attempts": 1}, **config}
+        return boto3.client(
+            "s3",
+            endpoint_url=f"{self.url}/s3",
+            aws_access_key_id="x",
+            aws_secret_access_key="y",
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}, **settings),
+        )
+
+    def sendgrid(self) -> sendgrid.SendGridAPIClient:
+        client = sendgrid.SendGridAPIClient("SG.x", host=f"{self.url}/sendgrid")
+        client.client.timeout = READ_TIMEOUT
+        return client
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    running = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    running.start()
+    yield running
+    running.stop()
+    running.http.close()
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Sandbox:
+    """An empty sandbox that sends no webhooks."""
+    shared_sandbox.post("webhooks", {"stripe": None, "sendgrid": None})
+    shared_sandbox.post("reset")
+    return shared_sandbox
+
+
+@pytest.fixture
+def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """One that the test may kill: it starts it itself."""
+    own = Sandbox(tmp_path / "data")
+    yield own
+    if own.process is not None and own.process.poll() is None:
+        own.kill()
+    own.http.close()
+
+
+@dataclass
+class Received:
+    """One webhook request as it came in."""
+
+    headers: Any
+    body: bytes
+
+
+class Receiver:
+    """A webhook target. It answers `status`, and hands out what it was sent in order of arrival."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.requests: queue.Queue[Received] = queue.Queue()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                self.send_response(receiver.status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+                receiver.requests.put(Received(self.headers, body))
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/hook"
+
+    def next(self, timeout: float = 5) -> Received:
+        return self.requests.get(timeout=timeout)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    target = Receiver()
+    yield target
+    target.close()
+
+
+@pytest.fixture
+def create() -> Callable[..., stripe.PaymentIntent]:
+    """Makes a PaymentIntent with manual capture of 99.00 EUR."""
+
+    def made(client: stripe.StripeClient, card: str = "pm_card_visa", key: str | None = None, **more: Any):
+        parameters = {
+            "amount": 9900,
+            "currency": "eur",
+            "capture_method": "manual",
+            "payment_method": card,
+            "payment_method_types": ["card"],
+            "metadata": {"pipeline_id": "pipeline-1"},
+            **more,
+        }
+        return client.v1.payment_intents.create(parameters, {} if key is None else {"idempotency_key": key})
+
+    return made
