@@ -57,8 +57,12 @@ class Pipeline(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        # Nobody adds, changes or deletes one by hand; operators act through pipeline/actions.py.
+        default_permissions = ["view"]
+        permissions = [("operate_pipeline", "Can operate pipelines: retry, resume, roll back, skip a step")]
         constraints = [
-            models.UniqueConstraint(fields=["scope", "key"], name="pipeline_key_once"),
+            # The key first, so that operators find a pipeline by its key alone.
+            models.UniqueConstraint(fields=["key", "scope"], name="pipeline_key_once"),
             models.CheckConstraint(condition=Q(state__in=PipelineState.values), name="pipeline_state_known"),
             models.CheckConstraint(
                 condition=Q(state__in=_TERMINAL, finished_at__isnull=False)

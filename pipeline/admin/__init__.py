@@ -1,0 +1,5 @@
+"""The operators' view of pipelines: it shows, and calls pipeline.actions. It never writes state itself."""
+
+from pipeline.admin.pipelines import PipelineAdmin
+
+__all__ = ["PipelineAdmin"]
