@@ -32,7 +32,7 @@ class Hold:
 
     def check(self) -> None:
         """LostOwnership unless the owner's lock is held and enough of the lease is left for an effect."""
-        if not owner.is_alive(self._begun.owner):
+        if not owner().is_alive(self._begun.owner):
             raise LostOwnership("the process's lock is gone")
         if self.now() > self._begun.lease_until - conf().LEASE_MARGIN:
             raise LostOwnership("its lease is nearly over")

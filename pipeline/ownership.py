@@ -9,6 +9,9 @@ import logging
 import os
 import select
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 import psycopg
@@ -44,6 +47,10 @@ class Owner:
         """Whether that id is this process's and its session stands: a closed socket is readable."""
         return self._id == owner and self._holds()
 
+    def held(self) -> int:
+        """The id whose lock is held now; 0 when none is."""
+        return self._id
+
     def renounce(self) -> None:
         """Give the lock back: whatever this process had claimed is free for others at once.
 
@@ -64,7 +71,7 @@ class Owner:
         self._drop()
         session = psycopg.connect(**_session_params(), autocommit=True)
         row = session.execute(_NEW_OWNER, {"lock_class": LOCK_CLASS}).fetchone()
-        assert row is not None  # noqa: S101 - a SELECT of one value
+        assert row is not None
         self._session, self._id, self._pid = session, row[0], os.getpid()
         log.info("owner %s is process %s", self._id, self._pid)
 
@@ -90,4 +97,20 @@ def _session_params() -> dict[str, Any]:
     }
 
 
-owner = Owner()
+_process = Owner()
+_acting: ContextVar[Owner | None] = ContextVar("owner", default=None)
+
+
+def owner() -> Owner:
+    """Who runs jobs here: this process, or the owner that a test acts as."""
+    return _acting.get() or _process
+
+
+@contextmanager
+def acting_as(another: Owner) -> Iterator[Owner]:
+    """Run jobs as another owner, in this thread: for tests that need several processes in one."""
+    token = _acting.set(another)
+    try:
+        yield another
+    finally:
+        _acting.reset(token)
