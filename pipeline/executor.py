@@ -74,12 +74,8 @@ def run(job: Job) -> Ended:
     except LostOwnership as lost:
         log.warning("pipeline %s: %s of %s stopped: %s", job.pipeline, job.verb, job.step, lost)
         return Ended()
-    except (InterfaceError, OperationalError):
-        connection.close()
-        owner().renounce()  # what was claimed or recorded is not known: let everything be taken over at once
-        raise
     except BaseException:
-        owner().renounce()
+        _start_afresh()
         raise
 
 
@@ -100,9 +96,20 @@ def _run(job: Job) -> Ended:
     return ended
 
 
+def _start_afresh() -> None:
+    """What was claimed or recorded is not known: give it all back, to be taken over at once, and connect anew."""
+    owner().renounce()
+    connection.close()
+
+
 def _claim(job: Job) -> Work | None:
     asked_at = time.monotonic()
-    claimed = transitions.claim(job, owner().id())
+    try:
+        claimed = transitions.claim(job, owner().id())
+    except (InterfaceError, OperationalError):
+        _start_afresh()  # most often a connection that died while it was idle
+        asked_at = time.monotonic()
+        claimed = transitions.claim(job, owner().id())
     if claimed is None:
         _leave(job)
         return None
