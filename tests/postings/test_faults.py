@@ -1,0 +1,96 @@
+"""Every fault of every provider's route, once and three times: all of it or nothing, each once."""
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.models import Pipeline
+from pipeline.testing import ScriptedBroker, drain
+from tests.postings.conftest import GIVE_UP_AFTER, Outside
+
+KINDS = (
+    "error_before",
+    "error_after",
+    "drop_before",
+    "drop_after",
+    "timeout_before",
+    "timeout_after",
+    "late",
+    "truncate",
+    "rate_limit",
+    "conflict",
+    "down",
+    "lock_timeout",
+)
+FORWARD = (
+    ("s3", "objects.put"),
+    ("stripe", "payment_intents.create"),
+    ("stripe", "payment_intents.confirm"),
+    ("stripe", "payment_intents.capture"),
+    ("sendgrid", "mail.send"),
+)
+BACKWARD = (
+    ("stripe", "payment_intents.create"),
+    ("stripe", "payment_intents.confirm"),
+    ("stripe", "payment_intents.cancel"),
+    ("s3", "objects.delete"),
+    ("sendgrid", "mail.send"),
+)
+# What an unknown outcome may double: nothing but a mail, whose provider cannot be asked.
+UNKNOWN = {"error_after", "drop_after", "timeout_after", "late", "truncate"}
+
+
+def _cases(routes: tuple[tuple[str, str], ...]) -> list[tuple[str, str, str, int]]:
+    return [
+        (provider, route, kind, times)
+        for provider, route in routes
+        for kind in KINDS
+        for times in (1, 3)
+        if (kind != "lock_timeout" or provider == "stripe") and not (_is_slow(kind) and times > 1)
+    ]
+
+
+def _is_slow(kind: str) -> bool:
+    return kind in {"timeout_before", "timeout_after", "late"}
+
+
+def _arm(outside: Outside, provider: str, route: str, kind: str, times: int) -> int:
+    seconds = {"seconds": GIVE_UP_AFTER + 0.3} if _is_slow(kind) else {}
+    outside.fault(provider, route, kind, times=times, **seconds)
+    return 1 + times if provider == "sendgrid" and kind in UNKNOWN else 1
+
+
+@pytest.mark.parametrize(("provider", "route", "kind", "times"), _cases(FORWARD))
+def test_a_good_card_is_charged_once_for_one_posting_whatever_fails(
+    outside: Outside,
+    broker: ScriptedBroker,
+    submit: Callable[..., uuid.UUID],
+    provider: str,
+    route: str,
+    kind: str,
+    times: int,
+) -> None:
+    mails = _arm(outside, provider, route, kind, times)
+    pipeline = submit()
+    assert drain(pipeline, broker) == "committed"
+    assert outside.fired() == times, "the fault never struck: the test shows nothing"
+    outside.assert_agrees(pipeline, mails_at_most=mails)
+
+
+@pytest.mark.parametrize(("provider", "route", "kind", "times"), _cases(BACKWARD))
+def test_a_declined_card_leaves_nothing_behind_whatever_fails(
+    outside: Outside,
+    broker: ScriptedBroker,
+    submit: Callable[..., uuid.UUID],
+    provider: str,
+    route: str,
+    kind: str,
+    times: int,
+) -> None:
+    mails = _arm(outside, provider, route, kind, times)
+    pipeline = submit("pm_card_chargeDeclined")
+    assert drain(pipeline, broker) == "rolled_back"
+    assert outside.fired() == times, "the fault never struck: the test shows nothing"
+    outside.assert_agrees(pipeline, mails_at_most=mails)
+    assert Pipeline.objects.get(pk=pipeline).error["code"] == "card_declined"
