@@ -102,12 +102,11 @@ def end_group(process: subprocess.Popen[bytes]) -> int:
     """Kill what is left of a process's group, reap it, and return its exit status."""
     # Killed before it is reaped: afterwards its number could be a stranger's.
     if process.returncode is None:
-        _kill_group(process.pid)
-    status = process.wait()
-    deadline = time.monotonic() + KILL_SECONDS
-    while _group_lives(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return status
+        members = _group(process.pid)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        _wait_for_the_end_of(members)
+    return process.wait()
 
 
 def finish(process: subprocess.Popen[bytes]) -> int:
@@ -118,17 +117,13 @@ def finish(process: subprocess.Popen[bytes]) -> int:
         end_group(process)
 
 
-def _kill_group(leader: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
-
-
-def _group_lives(leader: int) -> bool:
-    try:
-        os.killpg(leader, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+def _group(leader: int) -> list[psutil.Process]:
+    members = []
+    for pid in psutil.pids():
+        with suppress(psutil.Error, OSError):
+            if os.getpgid(pid) == leader:
+                members.append(psutil.Process(pid))
+    return members
 
 
 def stop(processes: Iterable[subprocess.Popen[bytes]], number: signal.Signals, seconds: float) -> None:
@@ -176,10 +171,14 @@ def kill(processes: Iterable[psutil.Process]) -> int:
     for process in killed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+    _wait_for_the_end_of(killed)
+    return len(killed)
+
+
+def _wait_for_the_end_of(killed: list[psutil.Process]) -> None:
     deadline = time.monotonic() + KILL_SECONDS
     while not all(_is_gone(process) for process in killed) and time.monotonic() < deadline:
         time.sleep(0.005)
-    return len(killed)
 
 
 def _is_gone(process: psutil.Process) -> bool:
