@@ -3,10 +3,10 @@
 import hashlib
 import secrets
 
+from pipeline.states import Verb
 from pipeline.workflow import Call, Refused, Run, Skip, Step
 from postings.picture import as_png
 from postings.providers import storage
-from pipeline.states import Verb
 
 
 class LogoStep(Step):
@@ -23,18 +23,19 @@ class LogoStep(Step):
             return Skip("no logo")
         picture = as_png(run.attachment("logo"))
         call = run.call("put", {"key": f"logos/{secrets.token_hex(16)}.png"})
-        self._put(call, picture, run.reference)
+        self._put(run, call, picture)
         return {"key": call.params["key"]}
 
     def rollback(self, run: Run) -> None:
         """Delete whatever staging may have uploaded; deleting nothing is fine."""
-        if run.has_called("put", Verb.STAGE):
+        if run.has_called("put", Verb.STAGE) and not run.data.get("is_foreign"):
             storage.delete(run.earlier("put", Verb.STAGE).params["key"])
 
-    def _put(self, call: Call, picture: bytes, reference: str) -> None:
+    def _put(self, run: Run, call: Call, picture: bytes) -> None:
         """A key that exists already is ours from an earlier attempt, or nobody's business: compare."""
         key, digest = call.params["key"], hashlib.sha256(picture).hexdigest()
-        if storage.put_new(key, picture, content_type="image/png", reference=reference, digest=digest):
+        if storage.put_new(key, picture, content_type="image/png", reference=run.reference, digest=digest):
             return
-        if storage.owner_of(key) != reference:
+        if storage.owner_of(key) != run.reference:
+            run.record(is_foreign=True)  # before it turns back: what is not ours is not ours to delete
             raise Refused("logo_key_taken", f"{key} belongs to another pipeline", title="Logo not stored")
