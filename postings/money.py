@@ -16,3 +16,8 @@ def major(amount: int, currency: str) -> Decimal:
 def formatted(amount: int, currency: str) -> str:
     """`123.45 EUR`."""
     return f"{major(amount, currency):,f} {currency.upper()}"
+
+
+def minor(amount: Decimal, currency: str) -> Decimal:
+    """123.45 EUR is 12345; not whole when the currency has no such parts."""
+    return amount.scaleb(_EXPONENTS.get(currency.upper(), 2))

@@ -1,0 +1,225 @@
+"""The form at /post/: how the API's fields are asked for, and what was typed shown again.
+
+It validates nothing by itself: postings/submission.py does, for the API and for this form alike.
+"""
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from django import forms
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.forms.utils import ErrorDict, ErrorList
+
+from postings.models import EmploymentType, Plan, SalaryUnit
+from postings.money import minor
+from postings.presentation import countries, currencies, price
+
+# Stripe's own test cards, for a sandbox: https://docs.stripe.com/testing
+TEST_CARDS: Final = (
+    ("pm_card_visa", "Visa: accepted"),
+    ("pm_card_mastercard", "Mastercard: accepted"),
+    ("pm_card_authenticationRequired", "Asks for confirmation by the bank (3-D Secure)"),
+    ("pm_card_chargeDeclined", "Declined"),
+    ("pm_card_visa_chargeDeclinedInsufficientFunds", "Declined: insufficient funds"),
+    ("pm_card_chargeDeclinedExpiredCard", "Declined: expired card"),
+    ("pm_card_chargeDeclinedIncorrectCvc", "Declined: incorrect security code"),
+    ("pm_card_chargeDeclinedProcessingError", "Declined: processing error"),
+)
+_COMMON_CURRENCIES: Final = ("EUR", "USD", "GBP", "CHF")
+_CHOOSE: Final = ("", "Choose …")
+_AMOUNTS: Final = ("salary_min", "salary_max")
+_AMOUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(,\d{3}){1,4})(\.\d{1,4})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Fieldset:
+    """A group of fields under a legend."""
+
+    legend: str
+    names: tuple[str, ...]
+    side_by_side: bool = False
+
+
+FIELDSETS: Final = (
+    Fieldset("The job", ("title", "employment_type", "description")),
+    Fieldset("Where", ("location", "country", "remote")),
+    Fieldset("Salary (optional)", ("salary_min", "salary_max", "salary_currency", "salary_unit"), side_by_side=True),
+    Fieldset("The company", ("company_name", "company_website", "logo")),
+    Fieldset("How to apply", ("apply_url", "apply_email")),
+    Fieldset("Plan and payment", ("plan", "payment_method")),
+    Fieldset("Your contact details", ("contact_email", "contact_phone")),
+)
+
+
+class PostingForm(forms.Form):
+    """One field a field of the API, the salary in major units. `idempotency_key` makes a double click one pipeline."""
+
+    title = forms.CharField(min_length=3, max_length=120)
+    employment_type = forms.ChoiceField(label="Kind of employment", choices=EmploymentType.choices)
+    description = forms.CharField(
+        min_length=30,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 12}),
+        help_text="At least 30 characters. Markdown: **bold**, lists with -, headings with #.",
+    )
+    location = forms.CharField(
+        required=False, max_length=120, label="Town", help_text="Not needed when the job is remote."
+    )
+    country = forms.ChoiceField(help_text="For a remote job: where applicants have to be.")
+    remote = forms.BooleanField(required=False, label="The job can be done remotely")
+    salary_min = forms.CharField(
+        required=False, label="From", help_text="For example 52000.", widget=forms.TextInput({"inputmode": "decimal"})
+    )
+    salary_max = forms.CharField(
+        required=False, label="To", help_text="May be left empty.", widget=forms.TextInput({"inputmode": "decimal"})
+    )
+    salary_currency = forms.ChoiceField(required=False, label="Currency", initial="EUR")
+    salary_unit = forms.ChoiceField(
+        required=False, label="Paid per", choices=SalaryUnit.choices, initial=SalaryUnit.YEAR
+    )
+    company_name = forms.CharField(max_length=120, label="Company name")
+    company_website = forms.URLField(
+        required=False, max_length=500, label="Website", assume_scheme="https", help_text="Begins with https://."
+    )
+    logo = forms.FileField(
+        required=False,
+        help_text="PNG, JPEG or WebP, at most 2 MiB and 4096 by 4096 pixels.",
+        widget=forms.FileInput({"accept": "image/png,image/jpeg,image/webp"}),
+    )
+    apply_url = forms.URLField(
+        required=False,
+        max_length=500,
+        label="Address of your application page",
+        assume_scheme="https",
+        help_text="Give this or an email address, not both.",
+    )
+    apply_email = forms.EmailField(required=False, label="Email address for applications", help_text="It is public.")
+    plan = forms.ChoiceField(widget=forms.RadioSelect)
+    payment_method = forms.ChoiceField(
+        label="Test card",
+        choices=[_CHOOSE, *TEST_CARDS],
+        help_text="This shop takes no real cards: choose one of Stripe's test cards and see what becomes of it.",
+    )
+    contact_email = forms.EmailField(label="Email", help_text="The receipt is sent there. It is not published.")
+    contact_phone = forms.CharField(
+        required=False,
+        label="Phone",
+        help_text="With the country's code, such as +4940123456.",
+        widget=forms.TextInput({"type": "tel", "autocomplete": "tel"}),
+    )
+    idempotency_key = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, initial={"idempotency_key": new_key()}, label_suffix="")
+        self._choices("country", [_CHOOSE, *countries()])
+        self._choices("salary_currency", _currencies())
+        self._choices("plan", [(plan.slug, _offer(plan)) for plan in Plan.objects.filter(is_on_sale=True)])
+        self.fields["contact_email"].widget.attrs["autocomplete"] = "email"
+        if settings.STRIPE_PUBLISHABLE_KEY:
+            self.fields["payment_method"] = _payment_method()
+
+    def full_clean(self) -> None:
+        """Nothing is validated here; `refuse` takes what the API's validation found."""
+        self._errors = ErrorDict()
+        self.cleaned_data: dict[str, Any] = {}
+
+    def refuse(self, errors: Mapping[str, Iterable[str]]) -> None:
+        """Show these messages; those of no field of ours stand above the form."""
+        for name, messages in errors.items():
+            for message in messages:
+                is_no_amount = name in _AMOUNTS and getattr(message, "code", "") == "invalid"
+                words = "Write an amount such as 52000 or 52000.50." if is_no_amount else str(message)
+                self.add_error(name if name in self.fields else None, words)
+
+    def forget(self, *names: str) -> None:
+        """Show these fields empty again: what was typed there must not be echoed."""
+        kept = self.data.copy()
+        for name in names:
+            kept[name] = ""
+        self.data = kept
+
+    def renew_key(self) -> None:
+        """The next submission of this form is a new one."""
+        self.data = self.data.copy() | {"idempotency_key": new_key()}  # type: ignore[operator]
+
+    @property
+    def groups(self) -> list[tuple[Fieldset, list[forms.BoundField]]]:
+        """The fieldsets with their fields."""
+        return [(group, [self[name] for name in group.names if name in self.fields]) for group in FIELDSETS]
+
+    @property
+    def problems(self) -> list[tuple[forms.BoundField, ErrorList]]:
+        """The fields that are wrong, in the form's order, for the summary."""
+        return [(self[name], self.errors[name]) for name in self.fields if name in self.errors]
+
+    @property
+    def has_plans(self) -> bool:
+        """Whether there is anything to buy."""
+        field = self.fields["plan"]
+        return isinstance(field, forms.ChoiceField) and bool(list(field.choices))
+
+    def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
+
+
+def new_key() -> str:
+    """An idempotency key for one rendering of the form."""
+    return f"form-{uuid.uuid4()}"
+
+
+def raw_fields(data: Mapping[str, str]) -> dict[str, Any]:
+    """What the API would have been sent for this form, without the logo. Salaries in the minor unit, where they
+    are amounts at all: anything else is passed on for the validation to refuse.
+    """
+    fields: dict[str, Any] = {
+        name: data.get(name, "").replace("\r\n", "\n")  # HTML forms send a text area's lines with CRLF
+        for name in PostingForm.base_fields
+        if name not in ("logo", "idempotency_key", "remote")
+    }
+    fields["remote"] = "remote" in data
+    if not any(fields[name].strip() for name in _AMOUNTS):
+        fields |= {"salary_currency": "", "salary_unit": ""}  # chosen beforehand, but of no salary
+    for name in _AMOUNTS:
+        fields[name] = _in_minor_unit(fields[name].strip(), fields["salary_currency"])
+    return {name: value for name, value in fields.items() if value not in ("", None)}
+
+
+def logo_bytes(file: UploadedFile | None) -> bytes | None:
+    """The file's content, or None without one."""
+    return file.read() if file else None
+
+
+def _in_minor_unit(text: str, currency: str) -> int | str:
+    """`52,000.50` of a currency with hundredths is 5200050; what is no such amount comes back as it is."""
+    if not _AMOUNT.fullmatch(text):
+        return text
+    amount = minor(Decimal(text.replace(",", "")), currency)
+    return int(amount) if amount == amount.to_integral_value() else text
+
+
+def _payment_method() -> forms.CharField:
+    """With the real Stripe: where Stripe.js puts what it made of the card, which never comes here."""
+    return forms.CharField(
+        label="Payment method",
+        help_text="The id (pm_…) that Stripe.js made of your card. Never a card number.",
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )
+
+
+def _currencies() -> list[tuple[str, str]]:
+    """The common ones first."""
+    names = dict(currencies())
+    return [(code, names[code]) for code in _COMMON_CURRENCIES] + [
+        (code, name) for code, name in names.items() if code not in _COMMON_CURRENCIES
+    ]
+
+
+def _offer(plan: Plan) -> str:
+    return f"{plan.name}: {price(plan)}, {plan.duration_days} days on the board"

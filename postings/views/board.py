@@ -1,0 +1,113 @@
+"""The board and one job's page: what the public sees. Nothing here names a pipeline or an object key."""
+
+import uuid
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from pipeline.workflow import Refused, StepFailure
+from postings.markdown import rendered
+from postings.models import Posting, PostingState
+from postings.providers import storage
+from postings.structured_data import as_script, job_posting
+
+PAGE_SIZE: Final = 20
+LOGO_MAX_AGE: Final = 86_400  # seconds; a posting's logo never changes, but the posting may be taken down
+STORAGE_RETRY: Final = 5  # seconds after which a browser may ask for a logo again
+
+
+@require_safe
+def board(request: HttpRequest) -> HttpResponse:
+    """Published postings that have not expired, newest first, in pages by the last one's time and id."""
+    after = request.GET.get("older_than")
+    postings = Posting.objects.filter(state=PostingState.PUBLISHED, expires_at__gt=Now()).defer("description")
+    if after is not None:
+        postings = _older(postings, after)
+    page = list(postings.order_by("-published_at", "-id")[: PAGE_SIZE + 1])
+    has_more = len(page) > PAGE_SIZE
+    page = page[:PAGE_SIZE]
+    context = {
+        "postings": page,
+        "is_first": after is None,
+        "older": _cursor(page[-1]) if has_more else None,
+        "now": timezone.now(),
+        "canonical": settings.SITE_URL + (request.get_full_path() if after is not None else reverse("postings:board")),
+    }
+    return render(request, "postings/board.html", context)
+
+
+@require_safe
+def job(request: HttpRequest, slug: str) -> HttpResponse:
+    """One job with its structured data; 410 once it has expired, 404 if it was never public."""
+    posting = _published(slug)
+    if not _is_open(posting):
+        gone = {"heading": "This job is no longer open", "text": "Its time on the board has ended."}
+        return render(request, "postings/message_page.html", gone, status=410)
+    url = settings.SITE_URL + reverse("postings:job", args=[slug])
+    logo_url = settings.SITE_URL + reverse("postings:logo", args=[slug]) if posting.logo_key else ""
+    description = rendered(posting.description)
+    data = job_posting(posting, url=url, logo_url=logo_url, description=description)
+    context = {
+        "posting": posting,
+        "canonical": url,
+        "description": description,
+        "mailto": f"mailto:{quote(posting.apply_email, safe='@')}",
+        "structured_data": as_script(data),
+    }
+    return render(request, "postings/job.html", context)
+
+
+@require_safe
+def logo(request: HttpRequest, slug: str) -> HttpResponse:
+    """The PNG from object storage, by the job's public address; 503 while the storage is away."""
+    posting = _published(slug)
+    if not posting.logo_key or not _is_open(posting):
+        raise Http404("This job has no logo.")
+    try:
+        picture = storage.read(posting.logo_key)
+    except Refused as missing:
+        raise Http404("This job has no logo.") from missing
+    except StepFailure:
+        retry = {"Retry-After": str(STORAGE_RETRY), "Cache-Control": "no-store"}
+        return HttpResponse("The logo is not available just now.", "text/plain", status=503, headers=retry)
+    headers = {
+        "Content-Disposition": "inline",
+        "Cache-Control": f"public, max-age={LOGO_MAX_AGE}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HttpResponse(picture, "image/png", headers=headers)
+
+
+def _published(slug: str) -> Posting:
+    return get_object_or_404(Posting, slug=slug, state=PostingState.PUBLISHED)
+
+
+def _is_open(posting: Posting) -> bool:
+    return posting.expires_at is not None and posting.expires_at > timezone.now()
+
+
+def _cursor(posting: Posting) -> str:
+    """`20261121T081500123456-<id>`: where the next page begins. The posting's id is public."""
+    assert posting.published_at is not None  # noqa: S101 - a constraint of the table holds it
+    return f"{posting.published_at:%Y%m%dT%H%M%S%f}-{posting.id.hex}"
+
+
+def _older(postings: QuerySet[Posting], cursor: str) -> QuerySet[Posting]:
+    """Those after the cursor in the board's order; Http404 when it is none of ours."""
+    time, _, posting_id = cursor.partition("-")
+    try:
+        at = datetime.strptime(f"{time}+0000", "%Y%m%dT%H%M%S%f%z")
+        last = uuid.UUID(hex=posting_id)
+    except ValueError as error:
+        raise Http404("There is no such page of the board.") from error
+    # The first condition is implied by the second; it is what the index is searched by.
+    return postings.filter(Q(published_at__lt=at) | Q(published_at=at, id__lt=last), published_at__lte=at)
