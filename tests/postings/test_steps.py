@@ -117,7 +117,7 @@ def test_a_receipt_whose_address_is_refused_ends_the_telling_and_not_the_posting
 def test_a_subject_cannot_smuggle_a_header_in(outside: Outside, broker: ScriptedBroker, submit: Submit) -> None:
     pipeline = submit(title="Engineer\r\nBcc: everybody@example.com")
     drain(pipeline, broker)
-    mail = next(mail for mail in outside.sandbox.get("state")["mails"] if mail["custom_args"]["pipeline_id"] == str(pipeline))
+    [mail] = outside.sandbox.get("state")["mails"]
     assert "\n" not in mail["subject"]
     assert "\r" not in mail["subject"]
 
