@@ -46,7 +46,11 @@ class Exchange:
         origin = Origin(self._provider.name, request_id=new_id("req_"))
         call = Call(operation, scope["method"], path, params, query, headers, body, origin)
         origin.idempotency_key = idempotency.key_of(self._provider.idempotency, call)
-        await self._converse(call, wire)
+        try:
+            await self._converse(call, wire)
+        except asyncio.CancelledError:  # the server stops while a fault keeps this client waiting
+            wire.reset()
+            await asyncio.sleep(0)
 
     def _find(
         self, method: str, path: str, query: str, headers: Mapping[str, str]
@@ -104,20 +108,23 @@ class Exchange:
 
     async def _wait_in_flight(self, call: Call, wire: Wire, seconds: float) -> bool:
         """A slow answer: its effect is there, its key is in use until the wait is over. Says whether nobody waited."""
-        ours = (call.origin.provider, call.origin.idempotency_key or "")
-        owner = call.origin.idempotency_key is not None and ours not in self._world.in_flight
+        key = (call.origin.provider, call.origin.idempotency_key or "")
+        generation = self._world.generation
+        owner = call.origin.idempotency_key is not None and key not in self._world.in_flight
         if owner:
-            self._world.in_flight.add(ours)
+            self._world.in_flight.add(key)
         ends_at = asyncio.get_running_loop().time() + seconds
         try:
             gone = await wire.gone(seconds)
             if gone:
-                self._world.ledger.mark_unseen(call.origin)
+                # After a reset these sequence numbers belong to other entries.
+                if generation == self._world.generation:
+                    self._world.ledger.mark_unseen(call.origin)
                 await asyncio.sleep(ends_at - asyncio.get_running_loop().time())
             return gone
         finally:
-            if owner:
-                self._world.in_flight.discard(ours)
+            if owner and generation == self._world.generation:
+                self._world.in_flight.discard(key)
 
     def _perform(self, call: Call, verdict: Verdict) -> Answer:
         """Lets the request have its effect, in one transaction; its answer is kept under its key in the same one."""

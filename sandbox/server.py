@@ -19,7 +19,7 @@ from sandbox.world import World
 
 HOST = "127.0.0.1"
 KEEP_ALIVE = 3_600  # seconds: a server that closes idle connections makes clients see resets nobody asked for
-HANDOVER = 5.0  # seconds that a restart waits for its predecessor to let go of the data folder
+HANDOVER = 3.0  # seconds that a restart waits for its predecessor to let go of the data folder
 log = logging.getLogger("sandbox")
 
 
@@ -79,6 +79,7 @@ def serve(world: World, listener: socket.socket, *, log_requests: bool) -> None:
         log_level="info" if log_requests else "warning",
         access_log=log_requests,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
     )

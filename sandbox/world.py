@@ -42,7 +42,7 @@ class World:
                 provider.tick(self)
 
     def advance(self, seconds: float) -> None:
-        """Moves the clock on, with all that comes of it. Keys too old are forgotten here; a look-up passes them over."""
+        """Moves the clock on, with all that comes of it; keys that are too old now are forgotten."""
         with self.store.transaction():
             self.clock.advance(seconds)
             self.tick()

@@ -20,7 +20,7 @@ import stripe
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
-READ_TIMEOUT = 0.6  # seconds after which a test's client gives up
+READ_TIMEOUT = 0.4  # seconds after which a test's client gives up
 
 
 @dataclass
