@@ -1,17 +1,5 @@
-"""The pages for people."""
+"""Pages for people; the API's URLs are in postings/api/urls.py."""
 
-from django.urls import path
+from django.urls import URLPattern, URLResolver
 
-from postings.views import board, progress, submit
-
-app_name = "postings"
-
-urlpatterns = [
-    path("", board.board, name="board"),
-    path("post/", submit.submit, name="submit"),
-    path("jobs/<slug:slug>/", board.job, name="job"),
-    path("jobs/<slug:slug>/logo", board.logo, name="logo"),
-    path("pipelines/<uuid:pipeline_id>/", progress.progress, name="progress"),
-    path("pipelines/<uuid:pipeline_id>/cancel/", progress.cancel, name="cancel"),
-    path("pipelines/<uuid:pipeline_id>/sandbox-authenticate/", progress.authenticate, name="authenticate"),
-]
+urlpatterns: list[URLPattern | URLResolver] = []
