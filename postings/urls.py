@@ -1,5 +1,17 @@
-"""Pages for people; the API's URLs are in postings/api/urls.py."""
+"""The pages for people."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from postings.views import board, progress, submit
+
+app_name = "postings"
+
+urlpatterns = [
+    path("", board.board, name="board"),
+    path("post/", submit.submit, name="submit"),
+    path("jobs/<slug:slug>/", board.job, name="job"),
+    path("jobs/<slug:slug>/logo", board.logo, name="logo"),
+    path("pipelines/<uuid:pipeline_id>/", progress.progress, name="progress"),
+    path("pipelines/<uuid:pipeline_id>/cancel/", progress.cancel, name="cancel"),
+    path("pipelines/<uuid:pipeline_id>/sandbox-authenticate/", progress.authenticate, name="authenticate"),
+]
