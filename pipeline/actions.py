@@ -1,12 +1,18 @@
 """What customers, webhooks and operators may do with a pipeline. All of it goes through transitions."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
 
 from pipeline import dispatch, transitions
 from pipeline.decide import problem
-from pipeline.errors import IllegalAction
+from pipeline.errors import IllegalAction, UnknownWorkflow
 from pipeline.models import Pipeline, Step
 from pipeline.plan import Job, StepView, due_jobs, to_undo
+from pipeline.registry import find
+from pipeline.results import result_of
 from pipeline.states import OPEN, RUNNING, EventType, StepState, Verb, Wave
 from pipeline.transitions import Begun
 
@@ -61,10 +67,20 @@ def skip(pipeline: uuid.UUID, step: str, *, by: str, reason: str) -> None:
     if row.owner is not None:
         raise IllegalAction(f"{row.label} is being worked on: try again in a minute.")
     note = {"action": "skip", "by": by, "reason": reason}
-    transitions.operator_action(pipeline, note | {"step": step})
-    job = Job(pipeline, step, verb)
-    if transitions.advance(job, _as_nobody(row), data={}, note=note, is_skipped=True) is None:
-        raise IllegalAction(f"{row.label} has just moved on: look at it again.")
+    with transaction.atomic():
+        transitions.operator_action(pipeline, note | {"step": step})
+        now = Pipeline.objects.get(pk=pipeline)  # locked by the action: nothing moves until the end
+        after = transitions.advance(
+            Job(pipeline, step, verb),
+            _as_nobody(row),
+            data={},
+            note=note,
+            is_skipped=True,
+            seen_seq=now.seq,
+            result=_result(now) if verb == Verb.COMMIT else None,
+        )
+        if after is None:
+            raise IllegalAction(f"{row.label} has just moved on: look at it again.")
     publish_due(pipeline)
 
 
@@ -113,6 +129,14 @@ def _turn_back(pipeline: uuid.UUID, event: EventType, note: dict[str, str]) -> N
             publish_due(pipeline)
             return
     raise IllegalAction("The pipeline is moving too fast to be turned back: try again.")
+
+
+def _result(pipeline: Pipeline) -> Mapping[str, Any] | None:
+    try:
+        workflow = find(pipeline.workflow, pipeline.version)
+    except UnknownWorkflow as unknown:
+        raise IllegalAction(f"{unknown} Do this where its workers run.") from None
+    return result_of(workflow, pipeline.input, {step.name: step.data for step in pipeline.steps.all()})
 
 
 def _as_nobody(step: Step) -> Begun:

@@ -28,6 +28,11 @@ def publish_chain(jobs: Sequence[Job]) -> bool:
     return _send(jobs) if jobs else True
 
 
+def is_paused() -> bool:
+    """Whether the broker failed a moment ago and is left alone by this process."""
+    return time.monotonic() < _quiet_until
+
+
 def use_sender(sender: Sender | None) -> None:
     """Replace the broker, for tests: the function is given each chain (or single job). None: Celery again."""
     global _sender, _quiet_until
@@ -36,7 +41,7 @@ def use_sender(sender: Sender | None) -> None:
 
 def _send(jobs: Sequence[Job]) -> bool:
     global _quiet_until
-    if time.monotonic() < _quiet_until:
+    if is_paused():
         return False
     try:
         (_sender or _send_by_celery)(jobs)

@@ -5,6 +5,7 @@ database and shares the transaction of its record). A late owner's write fails o
 between, the database tells what is due, and the sweep publishes it.
 """
 
+import json
 import logging
 import random
 import time
@@ -15,6 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.utils import timezone
 
 from pipeline import crashpoints, onward, transitions
 from pipeline.conf import conf
@@ -25,10 +27,11 @@ from pipeline.models import Pipeline
 from pipeline.ownership import owner
 from pipeline.plan import Job, PipelineView
 from pipeline.registry import find, known_jobs
+from pipeline.results import result_of
 from pipeline.run import Run
-from pipeline.states import OPEN, RUNNING, PipelineState, Verb
+from pipeline.states import OPEN, RUNNING, PipelineState, StepState, Verb
 from pipeline.transitions import Advanced, Begun
-from pipeline.workflow import Outcome, Step, Workflow
+from pipeline.workflow import Outcome, Skip, Step, Wait, Workflow
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Work:
     workflow: type[Workflow]
     step: type[Step]
     hold: Hold
+    recorded_at: float = 0.0  # this process's clock from before the record was sent
 
     def situation(self) -> Situation:
         """What the decision depends on, now."""
@@ -138,7 +142,6 @@ def _work(job: Job, begun: Begun, view: PipelineView, workflow: type[Workflow], 
 def _step_forward(work: Work, mine: deque[Job], ended: Ended, *, may_go_on: bool) -> Work | None:
     """One effect and its record. The next work in hand, if the record began it too."""
     then = (mine[0] if mine else onward.follower(work.view, work.job, work.workflow)) if may_go_on else None
-    asked_at = time.monotonic()
     move, after = _perform(work, then)
     crashpoints.reached(work.job.step, work.job.verb, "recorded")
     view = onward.view_after(work.view, work.job, work.begun.data, move, after)
@@ -155,7 +158,9 @@ def _step_forward(work: Work, mine: deque[Job], ended: Ended, *, may_go_on: bool
         ended.next_link = None
     if begun is None or then is None:
         return None
-    return _work(then, begun, view, work.workflow, asked_at)
+    if isinstance(after, Advanced) and after.was_seq != work.view.seq:
+        view = transitions.look_again(view)  # others have recorded something meanwhile
+    return _work(then, begun, view, work.workflow, work.recorded_at)
 
 
 def _perform(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
@@ -171,7 +176,7 @@ def _perform(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
     return _perform_local(work, then)
 
 
-class _NotDone(Exception):  # noqa: N818 - no error: it carries a move out of a transaction that is undone
+class _NotDone(Exception):
     def __init__(self, move: Move) -> None:
         self.move = move
 
@@ -208,7 +213,8 @@ def _effect(work: Work) -> Outcome | StepFailure:
         ledger=work.hold,
     )
     try:
-        outcome: Outcome = getattr(work.step(), work.job.verb)(run)
+        work.hold.check()
+        return _checked(getattr(work.step(), work.job.verb)(run))
     except StepFailure as failure:
         log.info("pipeline %s: %s of %s: %s", work.view.id, work.job.verb, work.job.step, failure)
         return failure
@@ -218,35 +224,35 @@ def _effect(work: Work) -> Outcome | StepFailure:
         # A defect, or the soft time limit: the effect may exist. Tried again, marked in the history, never undone.
         log.exception("pipeline %s: %s of %s failed", work.view.id, work.job.verb, work.job.step)
         return Unknown("unexpected_error", type(error).__name__)
+
+
+def _checked(outcome: Any) -> Outcome:
+    """The outcome if it can be stored; TypeError or ValueError of an author's mistake if not."""
+    if outcome is None or isinstance(outcome, Skip):
+        return outcome
+    if isinstance(outcome, Wait):
+        if timezone.is_naive(outcome.deadline):
+            raise ValueError("Wait's deadline has no time zone: derive it from run.now.")
+        kept: list[Any] = [outcome.next_action, outcome.data]
+    elif isinstance(outcome, Mapping):
+        kept = [outcome]
+    else:
+        raise TypeError(f"A verb returns None, a dict to record, Skip or Wait, and not {type(outcome).__name__}.")
+    if "\\u0000" in json.dumps([dict(each) for each in kept], allow_nan=False):
+        raise ValueError("NUL characters cannot be stored.")
     return outcome
 
 
 def _record(work: Work, move: Move, then: Job | None) -> Advanced | str:
     """The guarded write of the move; LostOwnership if the job is no longer ours."""
     job, begun = work.job, work.begun
+    work.recorded_at = time.monotonic()
     after: Advanced | str | None
     match move:
         case Done(data):
-            after = transitions.advance(
-                job,
-                begun,
-                data=data,
-                note={},
-                erase=_used_up(work),
-                result=_result(work, data),
-                then=then,
-            )
+            after = _advance(work, data, {}, then, is_skipped=False)
         case GiveUp(why):
-            after = transitions.advance(
-                job,
-                begun,
-                data={},
-                note={"why": why},
-                is_skipped=True,
-                erase=_used_up(work),
-                then=then,
-                result=_result(work, {}),
-            )
+            after = _advance(work, {}, {"why": why}, then, is_skipped=True)
         case Retry(error, delay, mark):
             after = transitions.fail(job, begun, error=error, delay=delay, mark=mark)
         case AskLater(wait, deadline, delay):
@@ -269,10 +275,36 @@ def _used_up(work: Work) -> tuple[str, ...]:
     return work.step.secrets + work.step.attachments if work.job.verb == Verb.STAGE else ()
 
 
-def _result(work: Work, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The pipeline's answer, should this be its last commit."""
-    if work.job.verb != Verb.COMMIT:
+def _advance(
+    work: Work, data: Mapping[str, Any], note: Mapping[str, Any], then: Job | None, *, is_skipped: bool
+) -> Advanced | None:
+    """Record the end of a job. If others moved while this was to be the last one, look again and repeat."""
+    while True:
+        after = transitions.advance(
+            work.job,
+            work.begun,
+            data=data,
+            note=note,
+            is_skipped=is_skipped,
+            erase=_used_up(work),
+            seen_seq=work.view.seq,
+            result=_result(work, data, is_skipped=is_skipped),
+            then=then,
+        )
+        if after is not None:
+            return after
+        seen = work.view.seq
+        work.view = transitions.look_again(work.view)
+        if work.view.seq == seen:
+            return None
+        work.recorded_at = time.monotonic()
+
+
+def _result(work: Work, data: Mapping[str, Any], *, is_skipped: bool) -> Mapping[str, Any] | None:
+    """The pipeline's answer, if this is its last job as far as is known here."""
+    others = [step for step in work.view.steps if step.name != work.job.step]
+    is_last = all(step.state in (StepState.COMMITTED, StepState.SKIPPED) for step in others)
+    if not is_last or not (is_skipped or work.job.verb == Verb.COMMIT):
         return None
-    recorded = {step.name: step.data for step in work.view.steps}
-    recorded[work.job.step] = work.begun.data | dict(data)
-    return work.workflow.result(work.view.input, recorded)
+    recorded = {step.name: step.data for step in others} | {work.job.step: work.begun.data | dict(data)}
+    return result_of(work.workflow, work.view.input, recorded)

@@ -18,7 +18,7 @@ def redact(text: str) -> str:
 
 
 def formatter() -> structlog.stdlib.ProcessorFormatter:
-    """structlog's key-value lines for everything that logs, redacted last, tracebacks included."""
+    """Structlog's key-value lines for everything that logs, redacted last, tracebacks included."""
     return structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,

@@ -184,7 +184,7 @@ class Event(models.Model):
     seq = models.PositiveIntegerField()
     at = models.DateTimeField()
     type = models.CharField(max_length=24)
-    step = models.CharField(max_length=60, null=True)  # noqa: DJ001 - null is the API's word for "of no step"
+    step = models.CharField(max_length=60, null=True)
     attempt = models.PositiveIntegerField(null=True)
     data = models.JSONField(default=dict)
 

@@ -29,12 +29,15 @@ def opened_jobs(before: PipelineView, after: PipelineView) -> list[Job]:
 
 def split(workflow: type[Workflow], view: PipelineView, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
     """(mine, others'): jobs that wait for no provider cost less here than as a message; of the others one is
-    done here too, and the rest are published, to run in parallel.
+    done here too, and the rest are published, to run in parallel. A step that this process's definition does
+    not have is for others.
     """
-    kinds = {job.step: workflow.step(view.step(job.step).kind) for job in jobs}
-    quick = [job for job in jobs if kinds[job.step].local or kinds[job.step].does_nothing(job.verb)]
-    slow = [job for job in jobs if job not in quick]
-    return quick + slow[:1], slow[1:]
+    kinds = {step.name: step for step in workflow.steps}
+    known = {job: kinds[kind] for job in jobs if (kind := view.step(job.step).kind) in kinds}
+    quick = [job for job, step in known.items() if step.local or step.does_nothing(job.verb)]
+    slow = [job for job in known if job not in quick]
+    mine = quick + slow[:1]
+    return mine, [job for job in jobs if job not in mine]
 
 
 def view_after(
@@ -49,7 +52,9 @@ def view_after(
         replace(step, state=state.value, data=data) if step.name == job.step else _settled(step, job.verb, after)
         for step in view.steps
     )
-    return _turned_back(view, replace(view, state=after.state, deadline_at=after.deadline_at, steps=steps))
+    return _turned_back(
+        view, replace(view, state=after.state, deadline_at=after.deadline_at, seq=after.seq, steps=steps)
+    )
 
 
 def _if_it_succeeds(view: PipelineView, job: Job) -> PipelineView:

@@ -55,6 +55,7 @@ class PipelineView:
     reason: dict[str, Any] | None
     is_cancelled: bool
     created_at: datetime
+    seq: int
     steps: tuple[StepView, ...]
 
     def step(self, name: str) -> StepView:

@@ -1,7 +1,7 @@
 """Making a pipeline: durable in one transaction, idempotent for ever by (scope, key)."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ def start(
     The same key with the same fingerprint gives the same pipeline, also concurrently; KeyReused with another
     fingerprint; TooManyOpen over the client's ceiling. Call it inside a transaction to store more with it.
     """
-    planned = workflow.plan(input)
+    planned = _checked(workflow, workflow.plan(input))
     submission = Submission(
         id=new_pipeline_id(),
         workflow=workflow.name,
@@ -69,9 +69,10 @@ def start(
         attachments=attachments or {},
     )
     with transaction.atomic():
-        _keep_below_ceiling(client)
+        _queue_up(client)
         if not transitions.create(submission):
             return _existing(scope, key, fingerprint)
+        _keep_below_ceiling(client)
         jobs = [Job(submission.id, step["name"], Verb.STAGE) for step in submission.steps]
         transaction.on_commit(lambda: _publish(jobs), robust=True)
     return Started(submission.id, is_new=True)
@@ -91,6 +92,20 @@ def _existing(scope: str, key: str, fingerprint: str) -> Started:
     return Started(found[0], is_new=False)
 
 
+def _checked(workflow: type[Workflow], planned: Sequence[Planned]) -> Sequence[Planned]:
+    """The plan, if a pipeline can run by it; PipelineError tells its author what is wrong."""
+    names = [step.name or step.kind.name for step in planned]
+    if not planned:
+        raise PipelineError(f"{workflow.name} plans no step for this input: a pipeline needs one.")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PipelineError(f"{workflow.name} plans two steps named {twice[0]!r}: give each Planned a name.")
+    if foreign := [step.kind.name for step in planned if step.kind not in workflow.steps]:
+        raise PipelineError(f"{workflow.name} plans {foreign[0]!r}, which is not among its steps: add it there.")
+    if sum(step.kind.pivot for step in planned) > 1:
+        raise PipelineError(f"{workflow.name} plans two pivots: only one commit may still be refused.")
+    return planned
+
+
 def _row(position: int, step: Planned) -> dict[str, Any]:
     kind = step.kind
     return {
@@ -105,14 +120,19 @@ def _row(position: int, step: Planned) -> dict[str, Any]:
     }
 
 
+def _queue_up(client: str) -> None:
+    """One client's submissions wait for each other here, so that the count is exact."""
+    if conf().MAX_OPEN_PER_CLIENT and client:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [client])
+
+
 def _keep_below_ceiling(client: str) -> None:
-    """One client's submissions queue up here for a moment, so that the count is exact."""
+    """After the row is made, which is undone then: a key that has its pipeline already gets it, ceiling or not."""
     ceiling = conf().MAX_OPEN_PER_CLIENT
     if not ceiling or not client:
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [client])
-    if Pipeline.objects.filter(client=client).exclude(state__in=TERMINAL).count() >= ceiling:
+    if Pipeline.objects.filter(client=client).exclude(state__in=TERMINAL).count() > ceiling:
         raise TooManyOpen(f"There are {ceiling} unfinished submissions already: wait until one of them has ended.")
 
 

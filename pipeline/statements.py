@@ -105,15 +105,27 @@ moved AS (
         due_at = CASE WHEN p.state IN ('staging', 'waiting') THEN begun.lease_until
                       ELSE LEAST(p.due_at, begun.lease_until) END
     FROM begun WHERE p.id = begun.pipeline_id
+    RETURNING p.seq
 ),
 {_NOTE}
 SELECT {_BEGUN}, pipe.workflow, pipe.version, pipe.state, pipe.input, pipe.secrets, pipe.deadline_at,
-       pipe.error AS reason, pipe.is_cancelled, pipe.created_at,
+       pipe.error AS reason, pipe.is_cancelled, pipe.created_at, moved.seq,
+       -- The steps are as old as this statement's snapshot; the lock may have been had later.
+       pipe.seq <> (SELECT seq FROM pipeline_pipeline WHERE id = %(pipeline)s) AS is_stale,
        (SELECT jsonb_agg(jsonb_build_object(
             'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
             'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
         FROM pipeline_step s WHERE s.pipeline_id = pipe.id) AS steps
-FROM begun, pipe""")
+FROM begun, pipe, moved""")
+
+# The steps as they are, with the `seq` that they belong to: one snapshot.
+LOOK: Final = Statement("""
+SELECT p.seq,
+       (SELECT jsonb_agg(jsonb_build_object(
+            'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
+            'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
+        FROM pipeline_step s WHERE s.pipeline_id = p.id) AS steps
+FROM pipeline_pipeline p WHERE p.id = %(pipeline)s""")
 
 # A job ended well (or its step is skipped): record it, decide if it was the last, and begin the next job.
 ADVANCE: Final = Statement(f"""
@@ -125,11 +137,13 @@ done AS (
     FROM pipe
     WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = %(running)s::text AND s.fence = %(fence)s::int
       AND s.owner IS NOT DISTINCT FROM %(by_owner)s::int
+      -- The last job of a commit gives the result: made from all steps as they are now, or made again.
+      AND (pipe.seq = %(seen_seq)s::int OR pipe.state = 'rolling_back' OR pipe.pivots + pipe.effects + pipe.tells > 1)
     RETURNING s.name, s.wave
 ),
 counted AS (
     SELECT pipe.id, pipe.workflow, pipe.version, pipe.hints, pipe.step_count, pipe.state AS was,
-           pipe.state IN ('staging', 'waiting') AS was_staging,
+           pipe.state IN ('staging', 'waiting') AS was_staging, pipe.seq AS was_seq,
            pipe.cursor + (pipe.state IN ('staging', 'waiting'))::int AS cursor,
            pipe.pivots - (%(less)s AND done.wave = 0)::int AS pivots,
            pipe.effects - (%(less)s AND done.wave = 1)::int AS effects,
@@ -179,14 +193,15 @@ moved AS (
                       ELSE LEAST(p.due_at, now() + %(look_again)s) END
     FROM after LEFT JOIN begun ON true
     WHERE p.id = after.id
-    RETURNING p.deadline_at
+    RETURNING p.deadline_at, p.seq
 ),
 erased AS (
-    DELETE FROM pipeline_attachment a USING done
-    WHERE a.pipeline_id = %(pipeline)s AND a.name = ANY(%(erase)s)
+    DELETE FROM pipeline_attachment a USING after
+    WHERE a.pipeline_id = after.id AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
 ),
 {_NOTE}
-SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at, {_BEGUN}
+SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at,
+       after.was_seq, moved.seq, {_BEGUN}
 FROM after, moved LEFT JOIN begun ON true""")
 
 # An attempt failed in a way that may pass: say why and when to try again.
@@ -270,6 +285,11 @@ refused AS (
     RETURNING s.name
 ),
 turned AS (SELECT pipe.id FROM pipe WHERE %(step)s::text IS NULL OR EXISTS (SELECT FROM refused)),
+hurried AS (
+    -- A stage that waits for its next attempt, or for the customer, is undone at once.
+    UPDATE pipeline_step s SET due_at = NULL
+    FROM turned WHERE s.pipeline_id = turned.id AND s.state = 'staging' AND s.owner IS NULL AND s.due_at IS NOT NULL
+),
 skipped AS (
     UPDATE pipeline_step s SET state = 'skipped', due_at = NULL, finished_at = now()
     FROM turned WHERE s.pipeline_id = turned.id AND s.state = 'pending' AND NOT s.undo_pending
@@ -300,26 +320,45 @@ moved AS (
 {_NOTE}
 SELECT moved.state FROM moved""")
 
-# A job whose owner is gone, or has held it too long, is free again; the raised fence stops the late owner.
+# A job whose owner is gone, or has held it too long, is free again; the raised fence stops the late owner. It is
+# due at once, unless it has cost several workers already: a job that kills its process may do so for ever, and
+# its failures are recorded by nobody else.
 RELEASE: Final = Statement(f"""
 WITH {_PIPE},
+found AS (
+    SELECT s.name, t.attempt, s.state <> 'staging' AND NOT s.attention
+               AND now() - s.verb_started_at >= %(attention_after)s AS mark,
+           CASE WHEN t.attempt > 5
+                THEN now() + LEAST(interval '0.5 s' * power(2, LEAST(t.attempt - 5, 10)), interval '60 s') END AS due_at
+    FROM pipe, pipeline_step s,
+         LATERAL (SELECT CASE s.state WHEN 'staging' THEN s.stage_attempts WHEN 'committing' THEN s.commit_attempts
+                         ELSE s.rollback_attempts END AS attempt) t
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text
+),
 released AS (
     UPDATE pipeline_step s
-    SET owner = NULL, lease_until = NULL, due_at = NULL, fence = s.fence + 1
-    FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.fence = %(fence)s::int AND s.owner = %(owner)s::int
-    RETURNING s.name,
-      CASE s.state WHEN 'staging' THEN s.stage_attempts WHEN 'committing' THEN s.commit_attempts
-        ELSE s.rollback_attempts END AS attempt
+    SET owner = NULL, lease_until = NULL, due_at = found.due_at, fence = s.fence + 1,
+        attention = s.attention OR found.mark
+    FROM pipe, found
+    WHERE s.pipeline_id = pipe.id AND s.name = found.name AND s.fence = %(fence)s::int AND s.owner = %(owner)s::int
+    RETURNING s.name, s.due_at, found.attempt, found.mark
 ),
 told AS (
     SELECT 1 AS ord, 'taken_over' AS type, released.name AS step, released.attempt,
            jsonb_build_object('why', %(why)s::text) AS data
     FROM released
+    UNION ALL
+    SELECT 2, 'attention', released.name, released.attempt,
+           jsonb_build_object('code', 'worker_lost', 'detail', %(why)s::text)
+    FROM released WHERE released.mark
 ),
 moved AS (
     UPDATE pipeline_pipeline p
-    SET seq = p.seq + 1, published = 0, updated_at = now(), due_at = now()
+    SET seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
+        attention = p.attention + released.mark::int,
+        attention_told_at = CASE WHEN released.mark THEN NULL ELSE p.attention_told_at END,
+        due_at = CASE WHEN p.state IN ('staging', 'waiting') THEN COALESCE(released.due_at, now())
+                      ELSE LEAST(p.due_at, COALESCE(released.due_at, now())) END
     FROM released WHERE p.id = %(pipeline)s
 ),
 {_NOTE}

@@ -24,6 +24,8 @@ def sweep_once() -> int:
     """Free what is abandoned, publish what is due. The number of jobs published."""
     for pipeline, step in transitions.release_abandoned():
         log.warning("pipeline %s: %s was abandoned by its owner and is due again", pipeline, step)
+    if dispatch.is_paused():
+        return 0  # nothing would be taken: what is due stays due
     settings = conf()
     rows = statements.TAKE_DUE.rows(
         {"again": settings.REPUBLISH_AFTER, "cap": settings.REPUBLISH_CAP, "batch": settings.SWEEP_BATCH},
@@ -55,12 +57,10 @@ def _steps_of(pipelines: list[UUID]) -> dict[UUID, list[StepView]]:
 
 def _publish_due(row: dict[str, Any], steps: list[StepView]) -> int:
     due = due_jobs(row["state"], row["hints"], steps, row["now"])
-    if not due:
-        look = next_look(row["state"], steps)
-        if look is not None and look > row["now"]:
-            statements.SETTLE.count(
-                {"pipeline": row["id"], "seen_seq": row["seq"], "taken": row["due_at"], "due_at": look}
-            )
-        return 0
-    dispatch.publish(*(Job(row["id"], step.name, verb) for step, verb in due))
-    return len(due)
+    if due and dispatch.publish(*(Job(row["id"], step.name, verb) for step, verb in due)):
+        return len(due)
+    # What the broker did not take multiplies no backlog: it is tried again soon, however long that lasts.
+    look = row["now"] + conf().REPUBLISH_AFTER if due else next_look(row["state"], steps)
+    if look is not None and look > row["now"]:
+        statements.SETTLE.count({"pipeline": row["id"], "seen_seq": row["seq"], "taken": row["due_at"], "due_at": look})
+    return 0

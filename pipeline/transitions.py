@@ -4,7 +4,7 @@ caller lost a race and stops quietly.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,6 +54,8 @@ class Advanced:
     effects: int
     tells: int
     deadline_at: datetime
+    was_seq: int
+    seq: int
     begun: Begun | None
 
 
@@ -109,7 +111,6 @@ def claim(job: Job, owner: int) -> tuple[Begun, PipelineView] | None:
     row = statements.CLAIM.row({"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner))
     if row is None:
         return None
-    steps = tuple(StepView(**step) for step in db.from_json(row["steps"]))
     view = PipelineView(
         id=job.pipeline,
         workflow=row["workflow"],
@@ -121,9 +122,17 @@ def claim(job: Job, owner: int) -> tuple[Begun, PipelineView] | None:
         reason=db.from_json(row["reason"]),
         is_cancelled=row["is_cancelled"],
         created_at=row["created_at"],
-        steps=steps,
+        seq=row["seq"],
+        steps=_steps(row),
     )
-    return _begun(row, job.verb, owner), view
+    return _begun(row, job.verb, owner), look_again(view) if row["is_stale"] else view
+
+
+def look_again(view: PipelineView) -> PipelineView:
+    """The same with all steps as they are now, and the `seq` that they belong to."""
+    row = statements.LOOK.row({"pipeline": view.id})
+    assert row is not None
+    return replace(view, seq=row["seq"], steps=_steps(row))
 
 
 def advance(
@@ -134,12 +143,15 @@ def advance(
     note: Json,
     is_skipped: bool = False,
     erase: Sequence[str] = (),
+    seen_seq: int,
     result: Json | None = None,
     then: Job | None = None,
 ) -> Advanced | None:
     """Record that the job ended well, or that its step is skipped; begin `then` in the same write.
 
-    `erase` names the secrets and attachments that this step used up.
+    `erase` names the secrets and attachments that this step used up. `result` is what the pipeline answers if
+    this ends its commit, made from the steps as they were at `seen_seq`: if others have moved since, nothing
+    is written.
     """
     done = StepState.SKIPPED if is_skipped else DONE[job.verb]
     row = statements.ADVANCE.row(
@@ -154,6 +166,7 @@ def advance(
             "note": to_json(note),
             "erase": list(erase),
             "marks": int(begun.has_attention),
+            "seen_seq": seen_seq,
             "result": to_json(result) if result is not None else None,
             "look_again": conf().REPUBLISH_AFTER,
         },
@@ -162,7 +175,15 @@ def advance(
         return None
     following = _begun(row, then.verb, begun.owner) if then is not None and row["begun"] else None
     return Advanced(
-        row["state"], row["was"], row["pivots"], row["effects"], row["tells"], row["deadline_at"], following
+        state=row["state"],
+        was=row["was"],
+        pivots=row["pivots"],
+        effects=row["effects"],
+        tells=row["tells"],
+        deadline_at=row["deadline_at"],
+        was_seq=row["was_seq"],
+        seq=row["seq"],
+        begun=following,
     )
 
 
@@ -282,7 +303,7 @@ def release_abandoned() -> list[tuple[uuid.UUID, str]]:
     freed: list[tuple[uuid.UUID, str]] = []
     for row in rows:
         guard = {"pipeline": row["pipeline_id"], "step": row["name"], "fence": row["fence"], "owner": row["owner"]}
-        if statements.RELEASE.row(guard | {"why": row["why"]}):
+        if statements.RELEASE.row(guard | {"why": row["why"], "attention_after": conf().ATTENTION_AFTER}):
             freed.append((row["pipeline_id"], row["name"]))
     return freed
 
@@ -332,6 +353,10 @@ def _guard(job: Job, begun: Begun) -> dict[str, Any]:
         "owner": begun.owner,
         "attempt": begun.attempt,
     }
+
+
+def _steps(row: db.Row) -> tuple[StepView, ...]:
+    return tuple(StepView(**step) for step in db.from_json(row["steps"]))
 
 
 def _begun(row: db.Row, verb: Verb, owner: int) -> Begun:

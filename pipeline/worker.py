@@ -39,7 +39,7 @@ def _keep_sweeping() -> None:
     global _process
     while not _over.is_set():
         command = [sys.executable, "-m", "django", "sweep", "--parent", str(os.getpid())]
-        _process = subprocess.Popen(command)  # noqa: S603 - our own command
+        _process = subprocess.Popen(command)
         status = _process.wait()
         if not _over.is_set():
             log.error("the sweep ended with status %s; starting it again", status)
