@@ -1,0 +1,112 @@
+"""Webhooks: verified, stored once, and only a hint. The job that it makes due asks the provider itself."""
+
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from pipeline import actions, transitions
+from pipeline.api.problems import problem_response
+from pipeline.models import Inbox, Pipeline, Step
+from pipeline.states import PipelineState
+from postings.providers import sendgrid_webhooks, stripe_webhooks
+
+# Money that went back without us.
+_BAD_NEWS: Final = {
+    "charge.refunded": "refunded_at_stripe",
+    "charge.dispute.created": "disputed",
+}
+_KINDS: Final = frozenset({"processed", "deferred", "delivered", "bounce", "dropped", "open", "click"})
+
+
+@csrf_exempt
+@require_POST
+def stripe(request: HttpRequest) -> HttpResponse:
+    """Something changed at Stripe: look again. A refund or dispute after the commit needs a person."""
+    header = request.headers.get("Stripe-Signature", "")
+    try:
+        event = stripe_webhooks.verified_event(request.body, header, settings.STRIPE_WEBHOOK_SECRETS)
+    except stripe_webhooks.Forged as forged:
+        return problem_response(400, "forged", "Not accepted", str(forged))
+    with transaction.atomic():
+        _take_stripe(event)
+    return HttpResponse(status=204)
+
+
+@csrf_exempt
+@require_POST
+def sendgrid(request: HttpRequest) -> HttpResponse:
+    """What became of mails: settles those whose sending is unknown."""
+    try:
+        events = sendgrid_webhooks.verified_events(
+            request.body,
+            request.headers.get(sendgrid_webhooks.SIGNATURE_HEADER, ""),
+            request.headers.get(sendgrid_webhooks.TIMESTAMP_HEADER, ""),
+            settings.SENDGRID_WEBHOOK_PUBLIC_KEY,
+        )
+    except sendgrid_webhooks.Forged as forged:
+        return problem_response(400, "forged", "Not accepted", str(forged))
+    with transaction.atomic():
+        for event in events:
+            _take_sendgrid(event)
+    return HttpResponse(status=204)
+
+
+def _take_stripe(event: Mapping[str, Any]) -> None:
+    about = (event.get("data") or {}).get("object") or {}
+    pipeline = _pipeline_of(about)
+    kind = event["type"]
+    if not _is_first("stripe", event["id"], pipeline, kind, {}) or pipeline is None:
+        return
+    if kind in _BAD_NEWS:
+        _tell_bad_news(pipeline, _BAD_NEWS[kind])
+    elif actions.hint(pipeline, by="stripe"):
+        transaction.on_commit(partial(actions.publish_due, pipeline), robust=True)
+
+
+def _take_sendgrid(event: Mapping[str, Any]) -> None:
+    kind, event_id = event.get("event"), event.get("sg_event_id")
+    pipeline = _uuid(event.get("pipeline_id"))
+    if not isinstance(event_id, str) or kind not in _KINDS or pipeline is None:
+        return
+    data = {name: str(event.get(name, ""))[:60] for name in ("step", "verb", "sending")}
+    if _is_first("sendgrid", event_id, pipeline, kind, data) and actions.hint(pipeline, by="sendgrid"):
+        transaction.on_commit(partial(actions.publish_due, pipeline), robust=True)
+
+
+def _is_first(provider: str, event_id: str, pipeline: uuid.UUID | None, kind: str, data: Mapping[str, str]) -> bool:
+    """Store the event; False when it was delivered before."""
+    _, is_new = Inbox.objects.get_or_create(
+        provider=provider,
+        event_id=event_id[:255],
+        defaults={"pipeline_id": pipeline, "kind": kind[:60], "data": dict(data)},
+    )
+    return is_new
+
+
+def _pipeline_of(about: Mapping[str, Any]) -> uuid.UUID | None:
+    """By our mark; a charge or a dispute without one by its intent, which the payment step recorded."""
+    marked = _uuid((about.get("metadata") or {}).get("pipeline_id"))
+    if marked is not None:
+        return marked
+    intent = about.get("payment_intent") or about.get("id")
+    step = Step.objects.filter(kind="payment", data__intent=str(intent)).first()
+    return step.pipeline_id if step is not None else None
+
+
+def _tell_bad_news(pipeline: uuid.UUID, code: str) -> None:
+    if Pipeline.objects.filter(pk=pipeline, state=PipelineState.COMMITTED).exists():
+        transitions.attention(pipeline, {"code": code, "by": "stripe"})
+
+
+def _uuid(text: object) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(str(text))
+    except ValueError:
+        return None
