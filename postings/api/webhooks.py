@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
@@ -67,7 +66,7 @@ def _take_stripe(event: Mapping[str, Any]) -> None:
     if kind in _BAD_NEWS:
         _tell_bad_news(pipeline, _BAD_NEWS[kind])
     elif actions.hint(pipeline, by="stripe"):
-        transaction.on_commit(partial(actions.publish_due, pipeline), robust=True)
+        _publish_after_commit(pipeline)
 
 
 def _take_sendgrid(event: Mapping[str, Any]) -> None:
@@ -77,7 +76,11 @@ def _take_sendgrid(event: Mapping[str, Any]) -> None:
         return
     data = {name: str(event.get(name, ""))[:60] for name in ("step", "verb", "sending")}
     if _is_first("sendgrid", event_id, pipeline, kind, data) and actions.hint(pipeline, by="sendgrid"):
-        transaction.on_commit(partial(actions.publish_due, pipeline), robust=True)
+        _publish_after_commit(pipeline)
+
+
+def _publish_after_commit(pipeline: uuid.UUID) -> None:
+    transaction.on_commit(lambda: actions.publish_due(pipeline), robust=True)
 
 
 def _is_first(provider: str, event_id: str, pipeline: uuid.UUID | None, kind: str, data: Mapping[str, str]) -> bool:
