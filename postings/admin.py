@@ -21,6 +21,10 @@ else:
     _PlanAdmin = _PostingAdmin = admin.ModelAdmin
 
 
+admin.site.site_header = admin.site.site_title = "Job board"
+admin.site.index_title = "Operations"
+
+
 @admin.register(Plan)
 class PlanAdmin(_PlanAdmin):
     """A changed price is for new submissions only: each pipeline keeps the price that it began with."""
@@ -46,6 +50,7 @@ class PostingAdmin(_PostingAdmin):
     sortable_by: list[str] = []
     list_per_page = 100
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     paginator = EstimatingPaginator
     search_fields = ["slug__exact"]
     search_help_text = "A posting's whole slug, as in the address of its page."

@@ -38,19 +38,25 @@ _AMOUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(,\d{3}){1,4})(\.\d{1,4})?", re.A
 
 @dataclass(frozen=True, slots=True)
 class Fieldset:
-    """A group of fields under a legend."""
+    """A group of fields under a legend. `hint` says what is optional where a mark at each field would mislead."""
 
     legend: str
     names: tuple[str, ...]
+    hint: str = ""
     side_by_side: bool = False
 
 
 FIELDSETS: Final = (
     Fieldset("The job", ("title", "employment_type", "description")),
     Fieldset("Where", ("location", "country", "remote")),
-    Fieldset("Salary (optional)", ("salary_min", "salary_max", "salary_currency", "salary_unit"), side_by_side=True),
+    Fieldset(
+        "Salary (optional)",
+        ("salary_min", "salary_max", "salary_currency", "salary_unit"),
+        hint="Jobs that name their pay are found more often. The upper end may be left empty.",
+        side_by_side=True,
+    ),
     Fieldset("The company", ("company_name", "company_website", "logo")),
-    Fieldset("How to apply", ("apply_url", "apply_email")),
+    Fieldset("How to apply", ("apply_url", "apply_email"), hint="Give one of the two, not both."),
     Fieldset("Plan and payment", ("plan", "payment_method")),
     Fieldset("Your contact details", ("contact_email", "contact_phone")),
 )
@@ -76,7 +82,7 @@ class PostingForm(forms.Form):
         required=False, label="From", help_text="For example 52000.", widget=forms.TextInput({"inputmode": "decimal"})
     )
     salary_max = forms.CharField(
-        required=False, label="To", help_text="May be left empty.", widget=forms.TextInput({"inputmode": "decimal"})
+        required=False, label="To", help_text="For example 65000.", widget=forms.TextInput({"inputmode": "decimal"})
     )
     salary_currency = forms.ChoiceField(required=False, label="Currency", initial="EUR")
     salary_unit = forms.ChoiceField(
@@ -96,7 +102,6 @@ class PostingForm(forms.Form):
         max_length=500,
         label="Address of your application page",
         assume_scheme="https",
-        help_text="Give this or an email address, not both.",
     )
     apply_email = forms.EmailField(required=False, label="Email address for applications", help_text="It is public.")
     plan = forms.ChoiceField(widget=forms.RadioSelect)

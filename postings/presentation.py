@@ -1,12 +1,17 @@
 """Words for people: where a job is, what it pays, what a plan costs."""
 
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 
 import pycountry
+from django.utils import timezone
+from django.utils.timesince import timesince
 
 from postings.models import Plan, Posting, SalaryUnit
 from postings.money import formatted, major
+
+_MINUTE = timedelta(minutes=1)
 
 
 @cache
@@ -45,6 +50,13 @@ def salary(posting: Posting) -> str:
     words = " to ".join(_plain(major(amount, posting.salary_currency)) for amount in amounts)
     article = "an" if posting.salary_unit == SalaryUnit.HOUR else "a"
     return f"{words} {posting.salary_currency} {article} {SalaryUnit(posting.salary_unit).label}"
+
+
+def age(posting: Posting) -> str:
+    """`just now`, `3 hours ago`."""
+    if posting.published_at is None or timezone.now() - posting.published_at < _MINUTE:
+        return "just now"
+    return f"{timesince(posting.published_at, depth=1)} ago"
 
 
 def price(plan: Plan) -> str:

@@ -85,7 +85,9 @@ def _next(pipeline: Pipeline, step: Step, verb: Verb) -> str:
         )
     if _is_later(step):
         return f"Attempt {attempts + 1} of {step.label!r} at {_time(step.due_at)}."
-    return f"Attempt {attempts + 1} of {step.label!r} at once; the sweep publishes it again at {_time(pipeline.due_at)}."
+    return (
+        f"Attempt {attempts + 1} of {step.label!r} at once; the sweep publishes it again at {_time(pipeline.due_at)}."
+    )
 
 
 def failure(error: dict[str, str] | None) -> str:

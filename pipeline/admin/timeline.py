@@ -4,7 +4,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from django.utils import timezone
 
 from pipeline.admin.outlook import failure
 from pipeline.models import Event, Pipeline, Step
@@ -21,6 +24,8 @@ class StepRow:
     step: Step
     failure: str
     attempts: list[tuple[str, int]]
+    started: str
+    finished: str
     data: str
     calls: list[str]
 
@@ -40,6 +45,8 @@ def step_rows(steps: Sequence[Step]) -> list[StepRow]:
                 )
                 if count
             ],
+            started=_clock(step.started_at),
+            finished=_clock(step.finished_at),
             data=as_text(step.data),
             calls=[
                 f"{name}, generation {call.get('generation')}, first sent {call.get('first_sent_at')}"
@@ -50,10 +57,14 @@ def step_rows(steps: Sequence[Step]) -> list[StepRow]:
     ]
 
 
-def newest_events(pipeline: Pipeline) -> list[tuple[Event, str]]:
-    """The newest SHOWN_EVENTS, oldest first, each with its data as text."""
+def newest_events(pipeline: Pipeline) -> list[tuple[Event, str, str]]:
+    """The newest SHOWN_EVENTS, oldest first, each with its time to the millisecond and its data as text."""
     events = list(Event.objects.filter(pipeline=pipeline).order_by("-seq")[:SHOWN_EVENTS])
-    return [(event, as_text(event.data)) for event in reversed(events)]
+    return [(event, _clock(event.at), as_text(event.data)) for event in reversed(events)]
+
+
+def _clock(at: datetime | None) -> str:
+    return timezone.localtime(at).strftime("%H:%M:%S.%f")[:-3] if at else ""
 
 
 def as_text(value: Any) -> str:
@@ -64,9 +75,7 @@ def as_text(value: Any) -> str:
 def without_secrets(value: Any) -> Any:
     """The same with every value hidden whose name says that it is a secret."""
     if isinstance(value, Mapping):
-        return {
-            name: _HIDDEN if _SECRET.search(str(name)) else without_secrets(inner) for name, inner in value.items()
-        }
+        return {name: _HIDDEN if _SECRET.search(str(name)) else without_secrets(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [without_secrets(inner) for inner in value]
     return value

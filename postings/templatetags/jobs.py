@@ -7,4 +7,5 @@ from postings import presentation
 register = template.Library()
 register.filter("place", presentation.place)
 register.filter("salary", presentation.salary)
+register.filter("age", presentation.age)
 register.filter("price", presentation.price)

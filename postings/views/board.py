@@ -39,7 +39,6 @@ def board(request: HttpRequest) -> HttpResponse:
         "postings": page,
         "is_first": after is None,
         "older": _cursor(page[-1]) if has_more else None,
-        "now": timezone.now(),
         "canonical": settings.SITE_URL + (request.get_full_path() if after is not None else reverse("postings:board")),
     }
     return render(request, "postings/board.html", context)

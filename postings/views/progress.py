@@ -19,11 +19,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from pipeline import actions
-from pipeline.api.resources import represent
+from pipeline.api import resource
+from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline, Step
 from pipeline.states import OPEN, PipelineState, StepState
 from pipeline.workflow import StepFailure
-from pipeline.errors import IllegalAction
 from postings.providers import sandbox
 
 View = Callable[..., HttpResponse]
@@ -47,7 +47,7 @@ STEPS: Final = {
     StepState.ROLLED_BACK: ("undone", "undone"),
     StepState.SKIPPED: ("not needed", ""),
 }
-# How often the page asks, by how long the pipeline has been going: most end within a second or two.
+# How often the page asks, by how long nothing has changed: most pipelines end within a second or two.
 EVERY: Final = (
     (timedelta(seconds=30), 1),
     (timedelta(minutes=2), 2),
@@ -57,8 +57,9 @@ EVERY_AT_MOST: Final = 15  # seconds
 
 
 class _TokenAlone(CsrfViewMiddleware):
-    """A page with `Referrer-Policy: no-referrer` posts its forms with `Origin: null` (Fetch, section 3.2). The
-    token still proves that the form is ours; any other foreign origin is refused as everywhere.
+    """For a page with `Referrer-Policy: no-referrer`, whose forms browsers post with `Origin: null` (Fetch, 3.2).
+
+    The token still proves that the form is ours; any other foreign origin is refused as everywhere.
     """
 
     def _origin_verified(self, request: HttpRequest) -> bool:
@@ -115,11 +116,18 @@ def authenticate(request: HttpRequest, pipeline_id: uuid.UUID) -> HttpResponse:
 
 
 def _context(pipeline: Pipeline, every: int) -> dict[str, Any]:
-    resource = represent(pipeline, list(pipeline.steps.order_by("position")))
+    shown = resource.render(pipeline, list(pipeline.steps.order_by("position")), settings.SITE_URL)
+    is_undoing = pipeline.state in (PipelineState.ROLLING_BACK, PipelineState.ROLLED_BACK)
+    bar = (
+        (shown["progress"]["completed"], shown["progress"]["total"])
+        if is_undoing
+        else (shown["progress"]["percent"], 100)
+    )
     return {
-        "pipeline": resource,
+        "pipeline": shown,
+        "bar": {"value": bar[0], "max": bar[1], "is_undoing": is_undoing},
         "headline": HEADLINES[PipelineState(pipeline.state)],
-        "steps": [_step(step) for step in resource["steps"]],
+        "steps": [_step(step) for step in shown["steps"]],
         "deadline": pipeline.deadline_at,
         "posting_url": ((pipeline.result or {}).get("posting") or {}).get("url"),
         "is_terminal": pipeline.is_terminal,
@@ -143,8 +151,8 @@ def _step(step: dict[str, Any]) -> dict[str, Any]:
 
 def _every(pipeline: Pipeline) -> int:
     """Seconds between two looks of the page."""
-    age = timezone.now() - pipeline.created_at
-    return next((seconds for until, seconds in EVERY if age < until), EVERY_AT_MOST)
+    quiet = timezone.now() - pipeline.updated_at
+    return next((seconds for until, seconds in EVERY if quiet < until), EVERY_AT_MOST)
 
 
 def _private(response: HttpResponse) -> HttpResponse:

@@ -24,7 +24,9 @@ class Command(BaseCommand):
         """Say what is there now."""
         for plan in PLANS:
             Plan.objects.get_or_create(slug=plan["slug"], defaults=plan)
-        self.stdout.write(f"Plans on sale: {', '.join(Plan.objects.filter(is_on_sale=True).values_list('slug', flat=True))}")
+        self.stdout.write(
+            f"Plans on sale: {', '.join(Plan.objects.filter(is_on_sale=True).values_list('slug', flat=True))}"
+        )
         username, password = os.environ.get("ADMIN_USERNAME", ""), os.environ.get("ADMIN_PASSWORD", "")
         if not (username and password):
             self.stdout.write("No admin: set ADMIN_USERNAME and ADMIN_PASSWORD to have one made.")
