@@ -59,9 +59,3 @@ def keep(world: World, rules: IdempotencyRules, call: Call, key: str, answer: An
             world.clock.now(),
         ),
     )
-
-
-def prune(world: World, provider: str, rules: IdempotencyRules) -> None:
-    """Forgets what is older than the provider remembers."""
-    oldest = world.clock.now() - rules.remembered_for.total_seconds()
-    world.store.execute("DELETE FROM idempotency WHERE provider = ? AND at <= ?", (provider, oldest))

@@ -19,6 +19,7 @@ from sandbox.world import World
 
 HOST = "127.0.0.1"
 KEEP_ALIVE = 3_600  # seconds: a server that closes idle connections makes clients see resets nobody asked for
+BACKLOG = 2_048  # connections that may wait to be accepted
 HANDOVER = 3.0  # seconds that a restart waits for its predecessor to let go of the data folder
 log = logging.getLogger("sandbox")
 
@@ -36,11 +37,12 @@ class Protocol(HttpToolsProtocol):
 
 
 def listen(port: int) -> socket.socket:
-    """A socket bound to `port` on loopback, 0 meaning any free one. Raises CannotStart."""
+    """A socket that listens on `port` of loopback, 0 meaning any free one. Raises CannotStart."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise CannotStart(f"port {port} on {HOST} is taken: give another with --port ({error.strerror})") from error

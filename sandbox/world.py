@@ -42,13 +42,10 @@ class World:
                 provider.tick(self)
 
     def advance(self, seconds: float) -> None:
-        """Moves the clock on, with all that comes of it; keys that are too old now are forgotten."""
+        """Moves the clock on, with all that comes of it."""
         with self.store.transaction():
             self.clock.advance(seconds)
             self.tick()
-            for provider in self.providers.values():
-                if provider.idempotency is not None:
-                    idempotency.prune(self, provider.name, provider.idempotency)
 
     def reset(self) -> None:
         """Wipes state, ledger, faults, pending webhooks and the clock; keys and webhook targets stay."""

@@ -30,6 +30,7 @@ class Sandbox:
     data: Path
     port: int = 0
     process: subprocess.Popen[str] | None = None
+    usual_s3: Any = None
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
 
     def start(self, *arguments: str) -> None:
@@ -93,8 +94,11 @@ class Sandbox:
         )
 
     def s3(self, **config: Any) -> Any:
+        """A client that tries once; making one takes long, so the usual one is kept."""
+        if not config and self.usual_s3 is not None:
+            return self.usual_s3
         settings = {"read_timeout": READ_TIMEOUT, "retries": {"total_max_attempts": 1}, **config}
-        return boto3.client(
+        client = boto3.client(
             "s3",
             endpoint_url=f"{self.url}/s3",
             aws_access_key_id="x",
@@ -102,6 +106,8 @@ class Sandbox:
             region_name="us-east-1",
             config=Config(s3={"addressing_style": "path"}, **settings),
         )
+        self.usual_s3 = self.usual_s3 if config else client
+        return client
 
     def sendgrid(self) -> sendgrid.SendGridAPIClient:
         client = sendgrid.SendGridAPIClient("SG.x", host=f"{self.url}/sendgrid")

@@ -17,6 +17,8 @@ GOOD = {"amount": 9900, "currency": "eur"}
         ({"amount": 100_000_000}, "amount", "amount_too_large"),
         ({"currency": "euro"}, "currency", None),
         ({"capture_method": "later"}, "capture_method", None),
+        ({"payment_method_types": ["sepa_debit"]}, "payment_method_types", None),
+        ({"payment_method_types": ["card"], "automatic_payment_methods": {"enabled": True}}, None, None),
         ({"confirm": "yes"}, "confirm", None),
         ({"surprise": 1}, "surprise", "parameter_unknown"),
         ({"metadata": "text"}, "metadata", None),

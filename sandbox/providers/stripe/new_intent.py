@@ -52,13 +52,7 @@ def new_intent(params: Params, now: int) -> Json:
     currency = _currency(params)
     amount = _amount(params, currency)
     intent_id = objects.stripe_id("pi")
-    types = params.strings("payment_method_types")
-    automatic = params.mapping("automatic_payment_methods")
-    if types is not None and automatic is not None and automatic.get("enabled") == "true":
-        raise invalid("You may only specify one of these parameters: automatic_payment_methods, payment_method_types.")
-    if types is not None and "card" not in types:
-        message = "The sandbox takes cards only: payment_method_types must contain card"
-        raise invalid(message, param="payment_method_types")
+    automatic, types = _accepted_methods(params)
     return {
         "id": intent_id,
         "object": KIND,
@@ -68,7 +62,7 @@ def new_intent(params: Params, now: int) -> Json:
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": None if types is not None else _automatic(automatic),
+        "automatic_payment_methods": automatic,
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": params.choice("capture_method", CAPTURE_METHODS) or "automatic_async",
@@ -90,7 +84,7 @@ def new_intent(params: Params, now: int) -> Json:
         "payment_method": None,
         "payment_method_configuration_details": None,
         "payment_method_options": params.mapping("payment_method_options") or {},
-        "payment_method_types": types or ["card"],
+        "payment_method_types": types,
         "processing": None,
         "receipt_email": params.text("receipt_email", longest=800),
         "review": None,
@@ -105,11 +99,20 @@ def new_intent(params: Params, now: int) -> Json:
     }
 
 
-def _automatic(given: Json | None) -> Json | None:
-    """Switched on unless it is given and says otherwise."""
-    if given is not None and given.get("enabled") != "true":
-        return None
-    return {"allow_redirects": (given or {}).get("allow_redirects", "always"), "enabled": True}
+def _accepted_methods(params: Params) -> tuple[Json | None, list[str]]:
+    """`automatic_payment_methods`, on unless types are named or it is switched off, and `payment_method_types`."""
+    types = params.strings("payment_method_types")
+    automatic = params.mapping("automatic_payment_methods")
+    switched_off = automatic is not None and automatic.get("enabled") != "true"
+    if types is None:
+        redirects = (automatic or {}).get("allow_redirects", "always")
+        return None if switched_off else {"allow_redirects": redirects, "enabled": True}, ["card"]
+    if automatic is not None and not switched_off:
+        raise invalid("You may only specify one of these parameters: automatic_payment_methods, payment_method_types.")
+    if "card" not in types:
+        message = "The sandbox takes cards only: payment_method_types must contain card"
+        raise invalid(message, param="payment_method_types")
+    return None, types
 
 
 def _currency(params: Params) -> str:
