@@ -95,6 +95,8 @@ class Environment:
 
     def create(self) -> None:
         """Make it from nothing with the Python that runs this file."""
+        if self.unfinished.exists():
+            say(f"An earlier installation was interrupted: making {self.folder.name} anew.")
         if self.folder.exists():
             shutil.rmtree(self.folder)
         version = ".".join(str(part) for part in sys.version_info[:3])
@@ -189,6 +191,9 @@ def main() -> int:
     except InstallError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted: the next make begins the installation anew.\n")
+        return 130
     return 0
 
 

@@ -2,21 +2,27 @@
 
 import os
 import sys
-from typing import Final
+from typing import Final, TextIO
 
 COLOURS: Final = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
 
 
 def say(line: str = "") -> None:
     """One line on standard output, at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, line)
 
 
 def complain(line: str) -> None:
     """One line on standard error, at once."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    _write(sys.stderr, line)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except BrokenPipeError:  # whoever read this has gone; what runs goes on, and is stopped as ever
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def coloured(text: str, colour: str) -> str:
