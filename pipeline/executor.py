@@ -18,7 +18,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from pipeline import crashpoints, onward, transitions
+from pipeline import crashpoints, dispatch, onward, transitions
 from pipeline.conf import conf
 from pipeline.decide import AskLater, Done, GiveUp, Move, Retry, Situation, TurnBack, decide, too_late
 from pipeline.errors import LostOwnership, StepFailure, Unknown
@@ -154,12 +154,10 @@ def _step_forward(work: Work, mine: deque[Job], ended: Ended, *, may_go_on: bool
     else:
         now, others = onward.split(work.workflow, view, fresh) if may_go_on else ([], fresh)
         mine.extend(now)
-        ended.publish.extend(others)
+        dispatch.publish(*others)  # at once: they run while this worker goes on with its own
         ended.next_link = None
     if begun is None or then is None:
         return None
-    if isinstance(after, Advanced) and after.was_seq != work.view.seq:
-        view = transitions.look_again(view)  # others have recorded something meanwhile
     return _work(then, begun, view, work.workflow, work.recorded_at)
 
 

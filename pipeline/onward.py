@@ -52,8 +52,10 @@ def view_after(
         replace(step, state=state.value, data=data) if step.name == job.step else _settled(step, job.verb, after)
         for step in view.steps
     )
+    # With an older `seq` the record that ends the pipeline looks again: others have moved meanwhile.
+    seq = after.seq if after.was_seq == view.seq else view.seq
     return _turned_back(
-        view, replace(view, state=after.state, deadline_at=after.deadline_at, seq=after.seq, steps=steps)
+        view, replace(view, state=after.state, deadline_at=after.deadline_at, seq=seq, steps=steps)
     )
 
 
