@@ -1,5 +1,7 @@
 """Loads every app's `workflow` module, the checks, and the sweep that each worker brings along."""
 
+from pathlib import Path
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
@@ -16,5 +18,5 @@ class PipelineAppConfig(AppConfig):
         from pipeline.conf import conf
 
         autodiscover_modules("workflow")
-        if conf().CRASH_AT:
-            crashpoints.arm_kill(conf().CRASH_AT)
+        if conf().CRASH_FILE:
+            crashpoints.arm_kill(Path(conf().CRASH_FILE))

@@ -44,7 +44,7 @@ class Conf:
     SECRET_KEYS: tuple[str, ...] = ()  # Fernet keys, newest first; needed by workflows that have secrets
     ON_ATTENTION: str = ""  # dotted path of a function(pipeline) that tells a person
     SWEEP_IN_WORKERS: bool = True
-    CRASH_AT: str = ""  # tests only: see pipeline/crashpoints.py
+    CRASH_FILE: str = ""  # tests only: see pipeline/crashpoints.py
 
 
 _NAMES = frozenset(field.name for field in fields(Conf))

@@ -1,9 +1,9 @@
 """Named places where the crash tests kill, raise or pause: no-ops unless a test arms them.
 
 `STEP.VERB.claimed` (claim committed, effect not begun), `.effect` (effect done, nothing recorded),
-`.recorded` (result recorded, nothing published). Real worker processes are armed by
-PIPELINE["CRASH_AT"] = "payment.commit.effect@/path/of/a/file": the process kills itself there with -9, once,
-as the file is made first.
+`.recorded` (result recorded, nothing published). Real worker processes are armed by PIPELINE["CRASH_FILE"]: the
+path of a file that may come to hold "payment.commit.effect"; the process that gets there removes it and kills
+itself with -9.
 """
 
 import os
@@ -26,20 +26,16 @@ def arm(hook: Callable[[str], None] | None) -> None:
     _hook = hook
 
 
-def arm_kill(place: str) -> None:
-    """Kill this process with -9 at `POINT@FILE`, unless the file is there already."""
-    point, _, marker = place.partition("@")
+def arm_kill(file: Path) -> None:
+    """Kill this process with -9 at the point that the file names, once: the file is removed first."""
 
     def kill(reached_point: str) -> None:
-        if reached_point == point and _make_once(Path(marker)):
-            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            if file.read_text().strip() != reached_point:
+                return
+            file.unlink()
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
 
     arm(kill)
-
-
-def _make_once(marker: Path) -> bool:
-    try:
-        marker.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
