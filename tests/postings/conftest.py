@@ -1,7 +1,5 @@
 """The workflow of postings against the sandbox, which is a process of its own."""
 
-import json
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -107,9 +105,45 @@ def plan() -> Plan:
 
 @pytest.fixture
 def logo() -> bytes:
+    return picture()
+
+
+def picture() -> bytes:
+    """A small JPEG with metadata that must not be published."""
     out = BytesIO()
     Image.new("RGB", (64, 32), "teal").save(out, "JPEG", exif=b"Exif\x00\x00secret place")
     return out.getvalue()
+
+
+def fields(plan: Plan, **changed: Any) -> dict[str, Any]:
+    """A validated posting, as the accept view stores it."""
+    return {
+        "title": "Engineer",
+        "company_name": "ACME",
+        "company_website": "",
+        "description": "We are looking for somebody who likes pipelines.",
+        "employment_type": "FULL_TIME",
+        "location": "Berlin",
+        "country": "DE",
+        "remote": False,
+        "salary_min": None,
+        "salary_max": None,
+        "salary_currency": "",
+        "salary_unit": "",
+        "apply_url": "https://jobs.example.com/",
+        "apply_email": "",
+        "contact_email": "customer@example.com",
+        "contact_phone": "",
+        "payment_method": "pm_card_visa",
+        "has_logo": True,
+        "plan": {
+            "slug": plan.slug,
+            "name": plan.name,
+            "amount": plan.amount,
+            "currency": plan.currency,
+            "duration_days": plan.duration_days,
+        },
+    } | changed
 
 
 @pytest.fixture
@@ -117,41 +151,8 @@ def submit(broker: ScriptedBroker, plan: Plan, logo: bytes) -> Callable[..., uui
     """Start a pipeline as the accept view does; keyword arguments replace fields."""
 
     def made(card: str = "pm_card_visa", **changed: Any) -> uuid.UUID:
-        fields = {
-            "title": "Engineer",
-            "company_name": "ACME",
-            "company_website": "",
-            "description": "We are looking for somebody who likes pipelines.",
-            "employment_type": "FULL_TIME",
-            "location": "Berlin",
-            "country": "DE",
-            "remote": False,
-            "salary_min": None,
-            "salary_max": None,
-            "salary_currency": "",
-            "salary_unit": "",
-            "apply_url": "https://jobs.example.com/",
-            "apply_email": "",
-            "contact_email": "customer@example.com",
-            "contact_phone": "",
-            "payment_method": card,
-            "has_logo": True,
-            "plan": {
-                "slug": plan.slug,
-                "name": plan.name,
-                "amount": plan.amount,
-                "currency": plan.currency,
-                "duration_days": plan.duration_days,
-            },
-        } | changed
-        attachments = {"logo": logo} if fields["has_logo"] else {}
-        return start(PublishPosting, input=fields, key=uuid.uuid4().hex, attachments=attachments).id
+        given = fields(plan, payment_method=card, **changed)
+        attachments = {"logo": logo} if given["has_logo"] else {}
+        return start(PublishPosting, input=given, key=uuid.uuid4().hex, attachments=attachments).id
 
     return made
-
-
-def post_json(url: str, body: Any) -> Any:
-    """POST to the sandbox's control plane."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
