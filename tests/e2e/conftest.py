@@ -44,12 +44,12 @@ class WorkerProcess:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", "pipeline,commit,rollback"]
-        command += ["-c", "2", "--without-gossip", "--without-mingle", "-n", f"{uuid.uuid4().hex}@test"]
+        command += ["-c", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "-n", f"{uuid.uuid4().hex}@test"]
+        seen = self.log.read_bytes().count(b" ready.") if self.log.exists() else 0
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdout=out, stderr=out, start_new_session=True
             )
-        seen = self.log.read_bytes().count(b" ready.")
         wait_until(lambda: self.log.read_bytes().count(b" ready.") > seen, what="the worker to be ready")
 
     def kill(self) -> None:
@@ -131,9 +131,11 @@ def log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def worker(worker_environment: dict[str, str], log_folder: Path) -> Iterator[WorkerProcess]:
     """One worker, for all tests of a file."""
     running = WorkerProcess(worker_environment, log_folder / "worker.log")
-    running.start()
-    yield running
-    running.stop()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture
@@ -147,9 +149,11 @@ def start_worker(worker_environment: dict[str, str], log_folder: Path) -> Iterat
         made.start()
         return made
 
-    yield start
-    for each in started:
-        each.stop()
+    try:
+        yield start
+    finally:
+        for each in started:
+            each.stop()
 
 
 @pytest.fixture
