@@ -47,7 +47,7 @@ class PostingAdmin(_PostingAdmin):
     list_display = ["title", "company_name", "state", "published_at", "expires_at"]
     list_filter = ["state"]
     ordering = ["-published_at"]
-    sortable_by: list[str] = []
+    sortable_by = ()
     list_per_page = 100
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

@@ -5,16 +5,17 @@ It validates nothing by itself: postings/submission.py does, for the API and for
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.forms.utils import ErrorDict, ErrorList
+from django.http import QueryDict
 
+from pipeline.api.cards import has_card_number
 from postings.models import EmploymentType, Plan, SalaryUnit
 from postings.money import minor
 from postings.presentation import countries, currencies, price
@@ -33,7 +34,12 @@ TEST_CARDS: Final = (
 _COMMON_CURRENCIES: Final = ("EUR", "USD", "GBP", "CHF")
 _CHOOSE: Final = ("", "Choose …")
 _AMOUNTS: Final = ("salary_min", "salary_max")
+_KEY: Final = re.compile(r"[\x21-\x7e]{8,255}")
 _AMOUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(,\d{3}){1,4})(\.\d{1,4})?", re.ASCII)
+
+
+# Field to what is wrong with it, as (code, sentence); "" for what is wrong with none.
+Errors = Mapping[str, Sequence[tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,9 @@ class PostingForm(forms.Form):
     )
     idempotency_key = forms.CharField(widget=forms.HiddenInput)
 
-    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, data: QueryDict | None = None) -> None:
+        if data is not None and not _KEY.fullmatch(data.get("idempotency_key", "")):
+            data = _with(data, idempotency_key=new_key())
         super().__init__(data, initial={"idempotency_key": new_key()}, label_suffix="")
         self._choices("country", [_CHOOSE, *countries()])
         self._choices("salary_currency", _currencies())
@@ -133,24 +141,27 @@ class PostingForm(forms.Form):
         self._errors = ErrorDict()
         self.cleaned_data: dict[str, Any] = {}
 
-    def refuse(self, errors: Mapping[str, Iterable[str]]) -> None:
-        """Show these messages; those of no field of ours stand above the form."""
-        for name, messages in errors.items():
-            for message in messages:
-                is_no_amount = name in _AMOUNTS and getattr(message, "code", "") == "invalid"
-                words = "Write an amount such as 52000 or 52000.50." if is_no_amount else str(message)
+    @property
+    def key(self) -> str:
+        """The idempotency key of what was sent."""
+        return str(self.data["idempotency_key"])
+
+    def refuse(self, errors: Errors) -> None:
+        """Show these; those of no field of ours stand above the form."""
+        for name, found in errors.items():
+            for code, detail in found:
+                is_no_amount = name in _AMOUNTS and code == "invalid"
+                words = "Write an amount such as 52000 or 52000.50." if is_no_amount else detail
                 self.add_error(name if name in self.fields else None, words)
 
-    def forget(self, *names: str) -> None:
-        """Show these fields empty again: what was typed there must not be echoed."""
-        kept = self.data.copy()
-        for name in names:
-            kept[name] = ""
-        self.data = kept
+    def forget_cards(self) -> None:
+        """Show fields empty where a card number was typed: it is never echoed."""
+        cards = [name for name, value in self.data.items() if has_card_number(value) and not _is_phone(name, value)]
+        self.data = _with(self.data, **dict.fromkeys(cards, ""))
 
     def renew_key(self) -> None:
         """The next submission of this form is a new one."""
-        self.data = self.data.copy() | {"idempotency_key": new_key()}  # type: ignore[operator]
+        self.data = _with(self.data, idempotency_key=new_key())
 
     @property
     def groups(self) -> list[tuple[Fieldset, list[forms.BoundField]]]:
@@ -166,7 +177,7 @@ class PostingForm(forms.Form):
     def has_plans(self) -> bool:
         """Whether there is anything to buy."""
         field = self.fields["plan"]
-        return isinstance(field, forms.ChoiceField) and bool(list(field.choices))
+        return isinstance(field, forms.ChoiceField) and bool(field.widget.choices)
 
     def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
         field = self.fields[name]
@@ -184,7 +195,7 @@ def raw_fields(data: Mapping[str, str]) -> dict[str, Any]:
     are amounts at all: anything else is passed on for the validation to refuse.
     """
     fields: dict[str, Any] = {
-        name: data.get(name, "").replace("\r\n", "\n")  # HTML forms send a text area's lines with CRLF
+        name: data.get(name, "")
         for name in PostingForm.base_fields
         if name not in ("logo", "idempotency_key", "remote")
     }
@@ -196,9 +207,18 @@ def raw_fields(data: Mapping[str, str]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in ("", None)}
 
 
-def logo_bytes(file: UploadedFile | None) -> bytes | None:
-    """The file's content, or None without one."""
-    return file.read() if file else None
+def _is_phone(name: str, value: str) -> bool:
+    """Whether digits as many as a card's are a phone number in its field."""
+    return name == "contact_phone" and value.strip().startswith("+")
+
+
+def _with(data: Mapping[str, Any], **changed: str) -> QueryDict:
+    """A copy with some values changed."""
+    assert isinstance(data, QueryDict)
+    copy = data.copy()
+    for name, value in changed.items():
+        copy[name] = value
+    return copy
 
 
 def _in_minor_unit(text: str, currency: str) -> int | str:

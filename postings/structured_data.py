@@ -18,8 +18,8 @@ _ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 def job_posting(posting: Posting, *, url: str, logo_url: str, description: str) -> dict[str, Any]:
     """The object. `url` and `logo_url` (empty without a logo) are absolute, `description` is sanitised HTML."""
-    assert posting.published_at is not None  # noqa: S101 - a constraint of the table holds it for published ones
-    assert posting.expires_at is not None  # noqa: S101
+    assert posting.published_at is not None
+    assert posting.expires_at is not None
     organization = {"@type": "Organization", "name": posting.company_name}
     if posting.company_website:
         organization["sameAs"] = posting.company_website

@@ -217,7 +217,7 @@ class PipelineAdmin(_ModelAdmin):
         if form.is_valid():
             self._perform(request, operation, pipelines, form)
             return None
-        return self._ask(request, operation, pipelines, form, back=request.get_full_path())
+        return self._ask(request, operation, pipelines, form, back=request.get_full_path(), is_bulk=True)
 
     def _form(
         self, request: HttpRequest, operation: Operation, pipeline: Pipeline | None, *, is_sent: bool
@@ -243,13 +243,20 @@ class PipelineAdmin(_ModelAdmin):
             self.message_user(request, refusal, messages.ERROR)
 
     def _ask(
-        self, request: HttpRequest, operation: Operation, pipelines: list[Pipeline], form: forms.Form, *, back: str
+        self,
+        request: HttpRequest,
+        operation: Operation,
+        pipelines: list[Pipeline],
+        form: forms.Form,
+        *,
+        back: str,
+        is_bulk: bool = False,
     ) -> HttpResponse:
         context = self._context(request, operation.label) | {
             "operation": operation,
             "pipelines": [(pipeline, self.state_shown(pipeline), _address(pipeline)) for pipeline in pipelines],
             "form": form,
-            "is_bulk": request.resolver_match is not None and request.resolver_match.url_name.endswith("changelist"),
+            "is_bulk": is_bulk,
             "selected": [str(pipeline.pk) for pipeline in pipelines],
             "back": back,
         }

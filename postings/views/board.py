@@ -96,7 +96,7 @@ def _is_open(posting: Posting) -> bool:
 
 def _cursor(posting: Posting) -> str:
     """`20261121T081500123456-<id>`: where the next page begins. The posting's id is public."""
-    assert posting.published_at is not None  # noqa: S101 - a constraint of the table holds it
+    assert posting.published_at is not None
     return f"{posting.published_at:%Y%m%dT%H%M%S%f}-{posting.id.hex}"
 
 
