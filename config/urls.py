@@ -1,9 +1,19 @@
 """URLs of the whole site."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from config.errors import unknown_route
 
 urlpatterns = [
+    path("api/v1/", include("pipeline.api.urls")),
+    path("api/v1/", include("postings.api.urls")),
+    re_path(r"^api(?:/.*)?$", unknown_route),
     path("admin/", admin.site.urls),
     path("", include("postings.urls")),
 ]
+
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.permission_denied"
+handler404 = "config.errors.page_not_found"
+handler500 = "config.errors.internal"

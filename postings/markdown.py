@@ -1,14 +1,18 @@
 """A posting's description: Markdown to HTML that cannot run anything, by an allow-list of what a job text needs."""
 
+from collections.abc import MutableMapping, Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import nh3
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.token import Token
 
 _TAGS: Final = frozenset(
-    "a blockquote br code em h2 h3 h4 h5 h6 hr li ol p pre strong s table tbody td th thead tr ul".split()
+    {"a", "blockquote", "br", "code", "em", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s"}
+    | {"strong", "table", "tbody", "td", "th", "thead", "tr", "ul"}
 )
 _ATTRIBUTES: Final = {"a": {"href", "title"}, "ol": {"start"}}
 _SCHEMES: Final = frozenset({"https", "http", "mailto", "tel"})
@@ -39,4 +43,13 @@ def rendered(text: str) -> SafeString:
 @cache
 def _parser() -> MarkdownIt:
     """Commonmark with tables and strike-through; raw HTML is escaped, nesting is bounded by the parser (20)."""
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.add_render_rule("image", _description)
+    return parser
+
+
+def _description(
+    _renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _env: MutableMapping[str, Any]
+) -> str:
+    """An image from elsewhere would tell its host who reads the posting: its description stands for it."""
+    return escapeHtml(tokens[index].content)

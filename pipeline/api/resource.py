@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 def render(pipeline: Pipeline, steps: Sequence[Step], base_url: str) -> Json:
-    """The resource. `steps` in order of position; `base_url` such as `https://jobs.example.com`, no slash at its end."""
+    """The resource. `steps` in order of position; `base_url` like `https://jobs.example.com`, without a slash."""
     return {
         "id": str(pipeline.pk),
         "workflow": pipeline.workflow,

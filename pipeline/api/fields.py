@@ -1,0 +1,151 @@
+"""Serializer fields that refuse what would do harm later: control characters, broken text, other types."""
+
+import unicodedata
+from typing import Any, Final
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.validators import URLValidator
+from rest_framework import serializers
+
+_LINE_BREAKS: Final = frozenset({"Cc", "Zl", "Zp"})  # Unicode categories: controls, line and paragraph separators
+_TRUE: Final = frozenset({"true", "on", "1", "yes"})
+_FALSE: Final = frozenset({"false", "off", "0", "no", ""})
+
+
+def is_line(text: str) -> bool:
+    """Whether the text has no control character and no line break of any kind."""
+    return not any(unicodedata.category(character) in _LINE_BREAKS for character in text)
+
+
+def is_sound(text: str) -> bool:
+    """Whether the text was decoded without loss: no lone surrogate, no replacement character."""
+    return not any(unicodedata.category(character) == "Cs" or character == "\ufffd" for character in text)
+
+
+class Line(serializers.CharField):
+    """One line of text, trimmed."""
+
+    default_error_messages = {
+        "invalid": "Send text.",
+        "control_characters": "Control characters and line breaks are not allowed here.",
+        "invalid_encoding": "This is not well-formed UTF-8 text.",
+    }
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Before trimming: a line break at the end is one too."""
+        if isinstance(data, str):
+            self.check_characters(data)
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Text only: a number is a mistake."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+    def check_characters(self, text: str) -> None:
+        """ValidationError for what may not be in it."""
+        if not is_sound(text):
+            self.fail("invalid_encoding")
+        if not is_line(text):
+            self.fail("control_characters")
+
+
+class Text(Line):
+    """Several lines: tabs and line ends are the only control characters. Line ends become newlines."""
+
+    default_error_messages = {"control_characters": "No control characters but tabs and line ends are allowed here."}
+
+    def check_characters(self, text: str) -> None:
+        """As a line, but for tabs and line ends."""
+        if not is_sound(text):
+            self.fail("invalid_encoding")
+        if any(unicodedata.category(character) == "Cc" and character not in "\n\r\t" for character in text):
+            self.fail("control_characters")
+
+    def to_internal_value(self, data: Any) -> str:
+        """Browsers send CRLF, programs LF: the same text."""
+        if isinstance(data, str):
+            data = data.replace("\r\n", "\n").replace("\r", "\n")
+        return super().to_internal_value(data)
+
+
+class Address(Line):
+    """An absolute URL of one of `schemes`, without credentials."""
+
+    default_error_messages = {
+        "invalid_url": "Send a complete address such as https://www.example.com/.",
+        "not_https": "The address must begin with https://.",
+    }
+
+    def __init__(self, *, schemes: tuple[str, ...] = ("https",), **kwargs: Any) -> None:
+        super().__init__(max_length=500, **kwargs)
+        self._schemes = schemes
+
+    def to_internal_value(self, data: Any) -> str:
+        """The address as it was sent."""
+        url = super().to_internal_value(data)
+        if self._schemes == ("https",) and url.lower().startswith("http:"):
+            self.fail("not_https")
+        try:
+            URLValidator(schemes=self._schemes)(url)
+        except DjangoValidationError:
+            self.fail("invalid_url")
+        if "@" in url.split("/")[2]:
+            self.fail("invalid_url")
+        return url
+
+
+class Email(Line, serializers.EmailField):
+    """An email address."""
+
+    default_error_messages = {"invalid": "Send an email address such as jobs@example.com."}
+
+
+class Flag(serializers.BooleanField):
+    """True or false, as JSON has it or as forms write it."""
+
+    default_error_messages = {"invalid": "Send true or false."}
+
+    def to_internal_value(self, data: Any) -> bool:
+        """The value; ValidationError for anything else."""
+        value = as_flag(data)
+        if value is None:
+            self.fail("invalid")
+        return value
+
+
+class Whole(serializers.IntegerField):
+    """A whole number, as JSON has it or in decimal digits."""
+
+    default_error_messages = {"invalid": "Send a whole number."}
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number; ValidationError for anything else, 1.0 included."""
+        value = as_whole(data)
+        if value is None:
+            self.fail("invalid")
+        return value
+
+
+def as_flag(value: Any) -> bool | None:
+    """The truth value meant, or None."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word in _TRUE:
+        return True
+    return False if word in _FALSE else None
+
+
+def as_whole(value: Any) -> int | None:
+    """The number meant, or None. No more digits than any amount has: a longer text is no amount."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    return sign * int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 30 else None
