@@ -1,8 +1,10 @@
 """Django's own errors: problem details under /api/ and /webhooks/, pages elsewhere."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 from django.views.csrf import csrf_failure as csrf_page
@@ -31,8 +33,14 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBa
 
 
 def internal(request: HttpRequest) -> HttpResponseBase:
-    """handler500."""
-    return _answer(request, lambda: server_error(request), lambda: defaults.server_error(request))
+    """handler500. A database that is away is no mistake of ours: 503."""
+    raised = sys.exc_info()[1]
+    known = as_problem(raised) if isinstance(raised, OperationalError | InterfaceError) else None
+    return _answer(
+        request,
+        known.response if known is not None else lambda: server_error(request),
+        lambda: defaults.server_error(request),
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:

@@ -4,11 +4,19 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from config.errors import unknown_route
+from config.health import healthz, readyz
+from config.metrics import metrics
+from postings.api import webhooks
 
 urlpatterns = [
     path("api/v1/", include("pipeline.api.urls")),
     path("api/v1/", include("postings.api.urls")),
     re_path(r"^api(?:/.*)?$", unknown_route),
+    path("webhooks/stripe/", webhooks.stripe, name="stripe-webhook"),
+    path("webhooks/sendgrid/", webhooks.sendgrid, name="sendgrid-webhook"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("", include("postings.urls")),
 ]

@@ -17,7 +17,7 @@ from pipeline.api.problems import Problem, throttled, unavailable
 from pipeline.api.read import base_url, load, pipeline_response, resource_response
 from pipeline.api.resource import links, path, render
 from pipeline.api.throttles import Throttle
-from pipeline.api.waiting import AsyncView, PipelineResponse, with_wait
+from pipeline.api.waiting import PipelineResponse, SyncView, with_wait
 from pipeline.api.watch import until_terminal
 from pipeline.models import Pipeline
 from pipeline.start import KeyReused, Started, TooManyOpen
@@ -53,7 +53,7 @@ class AcceptView(APIView):
         return response
 
     @classmethod
-    def as_waiting_view(cls) -> AsyncView:
+    def as_waiting_view(cls) -> SyncView:
         """The callable for urls: `Prefer: wait` included."""
         return with_wait(cls, cls._after_wait)
 

@@ -136,8 +136,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _of_framework(exc: exceptions.APIException) -> Problem:
     match exc:
-        case exceptions.Throttled(wait=wait):
-            return throttled("You have sent too many requests: wait a while.", wait or 1)
+        case exceptions.Throttled():
+            return throttled("You have sent too many requests: wait a while.", getattr(exc, "wait", None) or 1)
         case exceptions.ValidationError():
             return Problem(400, "invalid", "Wrong fields", "See errors.", errors=field_errors(exc.detail))
         case exceptions.UnsupportedMediaType():

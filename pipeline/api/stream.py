@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from pipeline.api.events import PAGE, as_json, events_after, parse_seq
 from pipeline.api.problems import Problem, not_found, unavailable
 from pipeline.api.views import PipelineView
-from pipeline.api.waiting import AsyncView, PipelineResponse, as_api_view, released
+from pipeline.api.waiting import PipelineResponse, SyncView, as_api_view, released
 from pipeline.api.watch import TICK, Mark, Seat, TooManyWatchers, mark_of, watcher
 from pipeline.models import Event, Pipeline
 from pipeline.states import EventType
@@ -39,12 +39,12 @@ class StreamView(PipelineView):
         return PipelineResponse(b"", content_type="text/event-stream", pipeline=pipeline_id, mark=mark_of(row))
 
     @classmethod
-    def as_streaming_view(cls) -> AsyncView:
+    def as_streaming_view(cls) -> SyncView:
         """The callable for urls."""
         head = cls.as_view()
 
         async def stream(request: HttpRequest, pipeline_id: uuid.UUID) -> HttpResponseBase:
-            answer = await sync_to_async(released(head))(request, pipeline_id)
+            answer: HttpResponseBase = await sync_to_async(released(head))(request, pipeline_id)
             if not isinstance(answer, PipelineResponse):
                 return answer
             try:

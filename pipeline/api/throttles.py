@@ -2,7 +2,8 @@
 
 import logging
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
@@ -36,8 +37,9 @@ class Throttle(ScopedRateThrottle):
 
     def get_rate(self) -> str | None:
         """Read late, so that tests may set it."""
-        rates: dict[str, str | None] = api_settings.DEFAULT_THROTTLE_RATES
-        return rates.get(self.scope)
+        rates: Mapping[str, Any] = api_settings.DEFAULT_THROTTLE_RATES
+        rate: str | None = rates.get(self.scope or "")
+        return rate
 
     def get_ident(self, request: Request) -> str:
         """The address as everywhere else here."""

@@ -15,7 +15,7 @@ from pipeline.api.problems import Problem, not_found
 from pipeline.api.read import base_url, pipeline_response
 from pipeline.api.resource import path
 from pipeline.api.throttles import Throttle
-from pipeline.api.waiting import AsyncView, PipelineResponse, with_wait
+from pipeline.api.waiting import PipelineResponse, SyncView, with_wait
 from pipeline.api.watch import until_changed
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline
@@ -37,7 +37,7 @@ class StatusView(PipelineView):
         return _unless_known(request, pipeline_response(request, pipeline_id))
 
     @classmethod
-    def as_waiting_view(cls) -> AsyncView:
+    def as_waiting_view(cls) -> SyncView:
         """The callable for urls: `Prefer: wait` included."""
         return with_wait(cls, _after_wait)
 
@@ -97,7 +97,7 @@ class ResumeView(ActView):
 
 def _unless_known(request: HttpRequest | Request, response: PipelineResponse) -> PipelineResponse:
     """304 in place of a resource that the client has."""
-    if is_known(request, response["ETag"]):  # type: ignore[arg-type] # a Request has the headers too
+    if is_known(request, response["ETag"]):
         response.status_code = 304
         response.content = b""
         del response["Content-Type"]

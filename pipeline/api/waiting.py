@@ -5,18 +5,19 @@ Under ASGI a wait costs a coroutine; under WSGI everything works the same but ho
 
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.views import APIView
 
 from pipeline.api.headers import wait_seconds
+from pipeline.api.problems import Problem
 from pipeline.api.watch import Mark, TooManyWatchers
 
 SyncView = Callable[..., HttpResponseBase]
-AsyncView = Callable[..., Awaitable[HttpResponseBase]]
+AsyncView = Callable[..., Awaitable[HttpResponseBase]]  # Django takes either; its stubs know the other one
 
 
 class PipelineResponse(HttpResponse):
@@ -32,33 +33,36 @@ class PipelineResponse(HttpResponse):
 Then = Callable[[HttpRequest, PipelineResponse, int], Awaitable[HttpResponseBase]]
 
 
-def with_wait(view: type[APIView], then: Then) -> AsyncView:
+def with_wait(view: type[APIView], then: Then) -> SyncView:
     """The view's callable; `then` goes on where the client prefers to wait and there is a pipeline to wait for."""
     answer: SyncView = view.as_view()
 
     async def waiting(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         seconds = wait_seconds(request)
         if not seconds:
-            return await sync_to_async(answer)(request, *args, **kwargs)
-        response = await sync_to_async(released(answer))(request, *args, **kwargs)
+            plain: HttpResponseBase = await sync_to_async(answer)(request, *args, **kwargs)
+            return plain
+        response: HttpResponseBase = await sync_to_async(released(answer))(request, *args, **kwargs)
         if not isinstance(response, PipelineResponse):
             return response
         try:
             final = await then(request, response, seconds)
-        except TooManyWatchers:
-            return response  # as if nothing had been preferred
+        except (TooManyWatchers, OperationalError, InterfaceError):
+            return response  # as if nothing had been preferred: what it says still holds
+        except Problem as problem:
+            return problem.response()
         final["Preference-Applied"] = "wait"
         return final
 
     return as_api_view(waiting, view)
 
 
-def as_api_view(function: AsyncView, view: type[APIView]) -> AsyncView:
+def as_api_view(function: AsyncView, view: type[APIView]) -> SyncView:
     """Let the schema's generator and Django's CSRF check see the APIView behind the function."""
     function.cls = view  # type: ignore[attr-defined]
     function.initkwargs = {}  # type: ignore[attr-defined]
     function.csrf_exempt = True  # type: ignore[attr-defined] # DRF's session authentication checks it itself
-    return function
+    return cast("SyncView", function)
 
 
 def released(function: Callable[..., Any]) -> Callable[..., Any]:

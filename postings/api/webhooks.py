@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from pipeline import actions, transitions
-from pipeline.api.problems import problem_response
+from pipeline.api.problems import Problem
 from pipeline.models import Inbox, Pipeline, Step
 from pipeline.states import PipelineState
 from postings.providers import sendgrid_webhooks, stripe_webhooks
@@ -32,7 +32,7 @@ def stripe(request: HttpRequest) -> HttpResponse:
     try:
         event = stripe_webhooks.verified_event(request.body, header, settings.STRIPE_WEBHOOK_SECRETS)
     except stripe_webhooks.Forged as forged:
-        return problem_response(400, "forged", "Not accepted", str(forged))
+        return Problem(400, "forged", "Not accepted", str(forged)).response()
     with transaction.atomic():
         _take_stripe(event)
     return HttpResponse(status=204)
@@ -50,7 +50,7 @@ def sendgrid(request: HttpRequest) -> HttpResponse:
             settings.SENDGRID_WEBHOOK_PUBLIC_KEY,
         )
     except sendgrid_webhooks.Forged as forged:
-        return problem_response(400, "forged", "Not accepted", str(forged))
+        return Problem(400, "forged", "Not accepted", str(forged)).response()
     with transaction.atomic():
         for event in events:
             _take_sendgrid(event)
@@ -58,7 +58,7 @@ def sendgrid(request: HttpRequest) -> HttpResponse:
 
 
 def _take_stripe(event: Mapping[str, Any]) -> None:
-    about = (event.get("data") or {}).get("object") or {}
+    about = _dict(_dict(event.get("data")).get("object"))
     pipeline = _pipeline_of(about)
     kind = event["type"]
     if not _is_first("stripe", event["id"], pipeline, kind, {}) or pipeline is None:
@@ -95,7 +95,7 @@ def _is_first(provider: str, event_id: str, pipeline: uuid.UUID | None, kind: st
 
 def _pipeline_of(about: Mapping[str, Any]) -> uuid.UUID | None:
     """By our mark; a charge or a dispute without one by its intent, which the payment step recorded."""
-    marked = _uuid((about.get("metadata") or {}).get("pipeline_id"))
+    marked = _uuid(_dict(about.get("metadata")).get("pipeline_id"))
     if marked is not None:
         return marked
     intent = about.get("payment_intent") or about.get("id")
@@ -106,6 +106,11 @@ def _pipeline_of(about: Mapping[str, Any]) -> uuid.UUID | None:
 def _tell_bad_news(pipeline: uuid.UUID, code: str) -> None:
     if Pipeline.objects.filter(pk=pipeline, state=PipelineState.COMMITTED).exists():
         transitions.attention(pipeline, {"code": code, "by": "stripe"})
+
+
+def _dict(value: object) -> dict[str, Any]:
+    """Signed is not yet well-formed."""
+    return value if isinstance(value, dict) else {}
 
 
 def _uuid(text: object) -> uuid.UUID | None:
