@@ -3,7 +3,9 @@
 All have one shape. `pipe` locks the pipeline's row and sees its newest version; the step's UPDATE carries the
 guard (state, fence, owner); `told` lists the events; `moved` changes the pipeline's row; `noted` writes the
 events. Nothing is decided by counting other rows: a snapshot may be older than the lock, so what a decision
-depends on are counters in the locked row.
+depends on are counters in the locked row. For the same reason `moved` sets every column that a constraint
+compares with another one it sets: PostgreSQL checks the constraints on the snapshot's row with the new values in
+it, before it finds that the row has changed meanwhile and makes the new one again.
 """
 
 from typing import Final
@@ -143,7 +145,7 @@ done AS (
 ),
 counted AS (
     SELECT pipe.id, pipe.workflow, pipe.version, pipe.hints, pipe.step_count, pipe.state AS was,
-           pipe.state IN ('staging', 'waiting') AS was_staging, pipe.seq AS was_seq,
+           pipe.state IN ('staging', 'waiting') AS was_staging, pipe.seq AS was_seq, pipe.error,
            pipe.cursor + (pipe.state IN ('staging', 'waiting'))::int AS cursor,
            pipe.pivots - (%(less)s AND done.wave = 0)::int AS pivots,
            pipe.effects - (%(less)s AND done.wave = 1)::int AS effects,
@@ -175,7 +177,7 @@ told AS (
 ),
 moved AS (
     UPDATE pipeline_pipeline p
-    SET state = after.state, cursor = after.cursor,
+    SET state = after.state, cursor = after.cursor, error = after.error,
         pivots = after.pivots, effects = after.effects, tells = after.tells,
         seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
         secrets = CASE WHEN after.state IN ('committed', 'rolled_back') THEN '{{}}'::jsonb

@@ -9,23 +9,26 @@ from pipeline import dispatch, executor
 from pipeline.plan import Job
 from pipeline.states import Verb
 
+# Each verb has a queue of its own, so that new work cannot starve what is decided.
+QUEUES = {Verb.STAGE: "pipeline", Verb.COMMIT: "commit", Verb.ROLLBACK: "rollback"}
+
 # The links that a staging message carries, as Celery keeps them: the next one last, each with its task's arguments.
 Links = list[dict[str, Any]]
 
 
-@shared_task(bind=True, name="pipeline.stage", queue="pipeline")
+@shared_task(bind=True, name="pipeline.stage")
 def stage(self: Task[Any, Any], pipeline: str, step: str) -> None:
     """A link of the staging chain. When it ends well, Celery publishes what is left of the chain."""
     run_job(Job(uuid.UUID(pipeline), step, Verb.STAGE), cast("Links", self.request.chain or []))
 
 
-@shared_task(name="pipeline.commit", queue="commit")
+@shared_task(name="pipeline.commit")
 def commit(pipeline: str, step: str) -> None:
     """One commit job."""
     run_job(Job(uuid.UUID(pipeline), step, Verb.COMMIT), [])
 
 
-@shared_task(name="pipeline.rollback", queue="rollback")
+@shared_task(name="pipeline.rollback")
 def rollback(pipeline: str, step: str) -> None:
     """One rollback job."""
     run_job(Job(uuid.UUID(pipeline), step, Verb.ROLLBACK), [])
@@ -43,7 +46,7 @@ def run_job(job: Job, links: Links) -> None:
 def signature(job: Job) -> Signature[None]:
     """The immutable signature of the job: ids and names only."""
     task = {Verb.STAGE: stage, Verb.COMMIT: commit, Verb.ROLLBACK: rollback}[job.verb]
-    return task.si(str(job.pipeline), job.step)
+    return task.si(str(job.pipeline), job.step).set(queue=QUEUES[job.verb])
 
 
 def _cut(links: Links, next_link: Job | None) -> None:
