@@ -38,6 +38,20 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{8,255}")
 _AMOUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(,\d{3}){1,4})(\.\d{1,4})?", re.ASCII)
 
 
+_NO_AMOUNT: Final = "Write an amount such as 52000 or 52000.50."
+_ONE_WAY: Final = "Give either the address of a page or an email address."
+# Where the API's sentence speaks to programs: by field and code.
+_WORDS: Final = {
+    ("salary_min", "invalid"): _NO_AMOUNT,
+    ("salary_max", "invalid"): _NO_AMOUNT,
+    ("salary_min", "required"): "A salary begins with its lower end.",
+    ("apply_url", "required"): _ONE_WAY,
+    ("apply_email", "required"): _ONE_WAY,
+    ("apply_url", "both_given"): "Give only one of the two.",
+    ("apply_email", "both_given"): "Give only one of the two.",
+    ("plan", "unknown_plan"): "This plan is not on sale any more: choose another one.",
+}
+
 # Field to what is wrong with it, as (code, sentence); "" for what is wrong with none.
 Errors = Mapping[str, Sequence[tuple[str, str]]]
 
@@ -150,9 +164,7 @@ class PostingForm(forms.Form):
         """Show these; those of no field of ours stand above the form."""
         for name, found in errors.items():
             for code, detail in found:
-                is_no_amount = name in _AMOUNTS and code == "invalid"
-                words = "Write an amount such as 52000 or 52000.50." if is_no_amount else detail
-                self.add_error(name if name in self.fields else None, words)
+                self.add_error(name if name in self.fields else None, _WORDS.get((name, code), detail))
 
     def forget_cards(self) -> None:
         """Show fields empty where a card number was typed: it is never echoed."""
@@ -223,6 +235,7 @@ def _with(data: Mapping[str, Any], **changed: str) -> QueryDict:
 
 def _in_minor_unit(text: str, currency: str) -> int | str:
     """`52,000.50` of a currency with hundredths is 5200050; what is no such amount comes back as it is."""
+    text = re.sub(r"^0+(?=\d)", "", text)
     if not _AMOUNT.fullmatch(text):
         return text
     amount = minor(Decimal(text.replace(",", "")), currency)
