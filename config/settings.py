@@ -206,6 +206,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     ],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "pipeline.api.negotiation.OneRepresentation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "pipeline.api.problems.exception_handler",
     "NUM_PROXIES": env.integer("NUM_PROXIES", 0),
@@ -220,8 +221,17 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,  # what is sent and what is shown differ
+    "ENUM_NAME_OVERRIDES": {
+        "PipelineState": "pipeline.states.PipelineState",
+        "StepState": "pipeline.states.StepState",
+        "EventType": "pipeline.states.EventType",
+        "EmploymentType": "postings.models.EmploymentType",
+        "SalaryUnit": "postings.models.SalaryUnit",
+    },
 }
 MAX_WATCHERS = env.integer("MAX_WATCHERS", 500)  # waits and streams that one process keeps open
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"

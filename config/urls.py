@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from config.docs import docs, schema
 from config.errors import unknown_route
 from config.health import healthz, readyz
 from config.metrics import metrics
@@ -11,6 +12,8 @@ from postings.api import webhooks
 urlpatterns = [
     path("api/v1/", include("pipeline.api.urls")),
     path("api/v1/", include("postings.api.urls")),
+    path("api/schema/", schema, name="schema"),
+    path("api/docs/", docs, name="docs"),
     re_path(r"^api(?:/.*)?$", unknown_route),
     path("webhooks/stripe/", webhooks.stripe, name="stripe-webhook"),
     path("webhooks/sendgrid/", webhooks.sendgrid, name="sendgrid-webhook"),

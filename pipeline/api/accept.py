@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.parsers import MultiPartParser
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -33,6 +34,7 @@ class AcceptView(APIView):
     """
 
     acceptance: ClassVar[Acceptance]
+    permission_classes = [AllowAny]
     parser_classes = [StrictJSONParser, MultiPartParser]
     throttle_classes = [Throttle]
     throttle_scope = "submit"

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from pipeline.api.events import PAGE, as_json, events_after, parse_seq
 from pipeline.api.problems import Problem, not_found, unavailable
+from pipeline.api.schema import describe_stream
 from pipeline.api.views import PipelineView
 from pipeline.api.waiting import PipelineResponse, SyncView, as_api_view, released
 from pipeline.api.watch import TICK, Mark, Seat, TooManyWatchers, mark_of, watcher
@@ -28,6 +29,7 @@ _PING: Final = b": still here\n\n"
 class StreamView(PipelineView):
     """GET: the events as they come. `Last-Event-ID` (or `?after=`) resumes after that seq."""
 
+    @describe_stream
     def get(self, request: Request, pipeline_id: uuid.UUID) -> HttpResponse:
         """204 when a client that has the terminal event comes back: that ends an EventSource for good."""
         row = Pipeline.objects.only("state", "seq", "updated_at").filter(pk=pipeline_id).first()

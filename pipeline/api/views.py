@@ -4,6 +4,7 @@ import uuid
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,6 +15,7 @@ from pipeline.api.headers import is_known
 from pipeline.api.problems import Problem, not_found
 from pipeline.api.read import base_url, pipeline_response
 from pipeline.api.resource import path
+from pipeline.api.schema import describe_action, describe_events, describe_status
 from pipeline.api.throttles import Throttle
 from pipeline.api.waiting import PipelineResponse, SyncView, with_wait
 from pipeline.api.watch import until_changed
@@ -32,6 +34,7 @@ class PipelineView(APIView):
 class StatusView(PipelineView):
     """GET: the resource; always 200 while the pipeline is known."""
 
+    @describe_status
     def get(self, request: Request, pipeline_id: uuid.UUID) -> PipelineResponse:
         """200, or 304 when the client has this very resource."""
         return _unless_known(request, pipeline_response(request, pipeline_id))
@@ -45,6 +48,7 @@ class StatusView(PipelineView):
 class EventsView(PipelineView):
     """GET: the history in pages of 100, oldest first; `?after=seq`."""
 
+    @describe_events
     def get(self, request: Request, pipeline_id: uuid.UUID) -> Response:
         """200."""
         after = parse_seq(request.query_params.get("after", "0"), "after")
@@ -79,6 +83,7 @@ class ActView(PipelineView):
         return response
 
 
+@extend_schema_view(post=describe_action("cancel_pipeline", "Withdraw: possible until it is decided"))
 class CancelView(ActView):
     """The customer withdraws."""
 
@@ -87,6 +92,7 @@ class CancelView(ActView):
         actions.cancel(pipeline)
 
 
+@extend_schema_view(post=describe_action("resume_pipeline", "The customer has acted: ask the provider now"))
 class ResumeView(ActView):
     """The customer has acted (3-D Secure)."""
 

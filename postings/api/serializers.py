@@ -1,7 +1,7 @@
 """What a posting's submission must be (API.md's table of fields), and how postings and plans are shown."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pycountry
 from django.core.validators import RegexValidator
@@ -14,6 +14,9 @@ from postings.models import EmploymentType, Plan, Posting, SalaryUnit
 
 # No salary in any currency's minor unit comes near; PostgreSQL's and JavaScript's integers reach further.
 LARGEST_SALARY = 10**12
+
+# Not given, null and "" are the same.
+_OPTIONAL: Final[dict[str, Any]] = {"required": False, "default": "", "allow_blank": True, "allow_null": True}
 
 Json = dict[str, Any]
 
@@ -63,22 +66,21 @@ class PostingSubmission(serializers.Serializer[Any]):
 
     title = Line(min_length=3, max_length=120)
     company_name = Line(max_length=120)
-    company_website = Address(required=False, default="", help_text="https only; stored, never fetched.")
+    company_website = Address(**_OPTIONAL, help_text="https only; stored, never fetched.")
     description = Text(min_length=30, max_length=20_000, help_text="Markdown.")
     employment_type = serializers.ChoiceField(EmploymentType.choices)
-    location = Line(required=False, default="", max_length=120, help_text="Required unless `remote` is true.")
+    location = Line(**_OPTIONAL, max_length=120, help_text="Required unless `remote` is true.")
     country = CountryField(help_text="ISO 3166-1 alpha-2.")
     remote = Flag(required=False, default=False)
-    salary_min = Whole(required=False, default=None, min_value=0, max_value=LARGEST_SALARY)
-    salary_max = Whole(required=False, default=None, min_value=0, max_value=LARGEST_SALARY)
-    salary_currency = CurrencyField(required=False, default="", help_text="ISO 4217.")
-    salary_unit = serializers.ChoiceField(SalaryUnit.choices, required=False, default="")
-    apply_url = Address(required=False, default="", schemes=("https", "http"))
-    apply_email = Email(required=False, default="", max_length=254)
+    salary_min = Whole(required=False, default=None, allow_null=True, min_value=0, max_value=LARGEST_SALARY)
+    salary_max = Whole(required=False, default=None, allow_null=True, min_value=0, max_value=LARGEST_SALARY)
+    salary_currency = CurrencyField(**_OPTIONAL, help_text="ISO 4217.")
+    salary_unit = serializers.ChoiceField(SalaryUnit.choices, **_OPTIONAL)
+    apply_url = Address(**_OPTIONAL, schemes=("https", "http"))
+    apply_email = Email(**_OPTIONAL, max_length=254)
     contact_email = Email(max_length=254, help_text="The paying customer: receipts go here.")
     contact_phone = Line(
-        required=False,
-        default="",
+        **_OPTIONAL,
         validators=[RegexValidator(r"\A\+[1-9]\d{6,14}\Z", "Send a number as +4940123456 (E.164).", "invalid_phone")],
     )
     plan = PlanField(help_text="Slug of a plan on sale. The price always comes from the server.")

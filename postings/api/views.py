@@ -16,6 +16,8 @@ from pipeline.api.problems import Problem, not_found
 from pipeline.api.read import base_url
 from pipeline.api.resource import rfc3339
 from pipeline.api.throttles import Throttle
+from pipeline.api.waiting import PipelineResponse
+from postings.api.schema import describe_plans, describe_posting, describe_postings, describe_submission
 from postings.api.serializers import PlanSerializer, posting_json
 from postings.models import Plan, Posting, PostingState
 from postings.submission import PostingAcceptance
@@ -34,6 +36,12 @@ class PostingsView(AcceptView):
         self.throttle_scope = "submit" if self.request.method == "POST" else "read"
         return super().get_throttles()
 
+    @describe_submission
+    def post(self, request: Request) -> PipelineResponse:
+        """202, or what API.md's table says."""
+        return super().post(request)
+
+    @describe_postings
     def get(self, request: Request) -> Response:
         """Newest first, in pages of 50 by the last one's time and id."""
         site = base_url(request)
@@ -68,6 +76,7 @@ class PostingView(APIView):
     throttle_classes = [Throttle]
     throttle_scope = "read"
 
+    @describe_posting
     def get(self, request: Request, posting_id: uuid.UUID) -> Response:
         """200; 404 unless it is published and has not expired."""
         posting = _published().filter(pk=posting_id).first()
@@ -83,6 +92,7 @@ class PlansView(APIView):
     throttle_classes = [Throttle]
     throttle_scope = "read"
 
+    @describe_plans
     def get(self, request: Request) -> Response:
         """All of them on one page: a shop has a handful."""
         plans = Plan.objects.filter(is_on_sale=True).order_by("amount", "slug")
