@@ -50,7 +50,7 @@ class RedisServer:
     def prepare(self) -> None:
         """End a leftover server, choose a port, write the configuration."""
         self._home.mkdir(exist_ok=True)
-        if processes.kill(processes.working_in(self._home, PROGRAM)):
+        if self.clear():
             self._say("Ended a Redis that an earlier run left behind.")
         self.port = free_port()
         text = CONFIGURATION.format(
@@ -94,6 +94,10 @@ class RedisServer:
     def stop(self, server: subprocess.Popen[bytes]) -> None:
         """End it cleanly."""
         processes.stop([server], signal.SIGTERM, STOP_SECONDS)
+
+    def clear(self) -> int:
+        """Kill whatever Redis works in this folder; how many there were."""
+        return processes.kill(processes.working_in(self._home, PROGRAM))
 
     def url(self, database: int = 0) -> str:
         """The address of one of its databases, password included."""

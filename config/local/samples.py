@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -117,7 +118,7 @@ def _follow(session: requests.Session, pipeline: dict[str, Any], say: Callable[[
         for event in _answer(session.get(pipeline["links"]["events"], timeout=10), 200)["results"]:
             if event["seq"] > shown:
                 shown = event["seq"]
-                say(_line(event, time.monotonic() - began))
+                say(_line(event, since=pipeline["created_at"]))
         if pipeline["state"] in TERMINAL:
             say(f"  → {_ending(pipeline)}")
             return pipeline
@@ -125,7 +126,8 @@ def _follow(session: requests.Session, pipeline: dict[str, Any], say: Callable[[
     raise SampleError(f"{pipeline['links']['page']} is still {pipeline['state']} after {FOLLOW_SECONDS:.0f} s")
 
 
-def _line(event: dict[str, Any], seconds: float) -> str:
+def _line(event: dict[str, Any], *, since: str) -> str:
+    seconds = (datetime.fromisoformat(event["at"]) - datetime.fromisoformat(since)).total_seconds()
     words = str(event["type"])
     what = coloured(words.replace("_", " "), COLOURS.get(words, "dim"))
     return f"  {seconds:6.2f} s  {event['step'] or '':<9} {what}"

@@ -38,12 +38,18 @@ class Services:
             "CACHE_URL": self.redis.url(CACHE_DATABASE),
         }
 
+    def clear(self) -> None:
+        """Kill whatever of both still runs, whoever started it."""
+        self.redis.clear()
+        self.postgres.clear()
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """Start both, wait until they answer, and stop them at the end."""
         self.redis.prepare()
         self.postgres.prepare()
         with ExitStack() as stopping:
+            stopping.callback(self.clear)
             broker = self.redis.start()
             stopping.callback(lambda: self.redis.stop(broker))
             database = self.postgres.start()

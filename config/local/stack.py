@@ -17,7 +17,7 @@ from config.local import processes
 from config.local.folder import DataFolder, LocalError
 from config.local.ports import LOOPBACK, free_port
 from config.local.postgres import STOP_SECONDS, STOP_SIGNAL
-from config.local.services import Services
+from config.local.services import Services, end_leftovers
 from config.local.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +72,9 @@ class Stack:
         """End the programs first, then the servers they use."""
         self.supervisor.stop([*WORKERS, "web", "sandbox"])
         self.supervisor.stop()
+        # What a signal kept from being noted, in the moment between its start and the next line.
+        end_leftovers(self.folder)
+        self.services.clear()
 
     def _start_servers(self) -> None:
         self.services.redis.prepare()

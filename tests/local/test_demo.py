@@ -71,9 +71,7 @@ def broker_answers(url: str) -> bool:
 def test_a_demo_serves_survives_every_kill_starts_again_after_its_own_and_ends_clean(
     spawn: Callable[..., Any], data: Path, until, left_running
 ):
-    demo = spawn(
-        DEMO, "--no-samples", "--data", data, "--port", free_port(), STRIPE_SECRET_KEY="sk_live_not_for_a_demo"
-    )
+    demo = spawn(DEMO, "--data", data, "--port", free_port(), STRIPE_SECRET_KEY="sk_live_not_for_a_demo")
     until(lambda: serves(demo, data), 60)
     told = facts(data)
 
@@ -81,8 +79,9 @@ def test_a_demo_serves_survives_every_kill_starts_again_after_its_own_and_ends_c
     assert set(told["processes"]) == NAMED
     assert [os.getpgid(pid) for pid in told["processes"].values()] == list(told["processes"].values())
     assert psutil.Process(told["processes"]["web"]).environ().get("STRIPE_SECRET_KEY") is None
-    assert answers(told["web"] + "/readyz")
-    assert answers(told["sandbox"] + "/_sandbox/health")
+    for path in ("/readyz", "/", "/post/", "/admin/", "/api/docs/", "/static/admin/css/base.css"):
+        assert answers(told["web"] + path), path
+    assert answers(told["sandbox"] + "/_sandbox/ledger")
     with requests.Session() as browser:
         login = f"{told['web']}/admin/login/"
         browser.get(login, timeout=5)
@@ -115,7 +114,11 @@ def test_a_demo_serves_survives_every_kill_starts_again_after_its_own_and_ends_c
 
     stale = facts(data)
     demo.kill()
-    demo.wait()
+    shown = demo.communicate()[0]
+    assert "Both ended as they should, and the sandbox's ledger agrees." in shown
+    assert told["admin"]["password"] in shown
+    kept = json.loads((data / "secrets.json").read_text())
+    assert not any(secret in shown for name, secret in kept.items() if name != "admin_password")
     again = spawn(DEMO, "--no-samples", "--data", data)
     until(lambda: serves(again, data) and facts(data)["processes"] != stale["processes"], 60)
     again.send_signal(signal.SIGTERM)
