@@ -1,5 +1,6 @@
 """What may be a logo, decided by its bytes and never by its name: PNG, JPEG or WebP, small, one frame, whole."""
 
+import re
 import warnings
 from io import BytesIO
 from typing import Final
@@ -10,6 +11,7 @@ MAX_BYTES: Final = 2 * 1024 * 1024
 MAX_SIDE: Final = 4096  # pixels
 FORMATS: Final = ("PNG", "JPEG", "WEBP")  # Pillow opens these and no other: each decoder is a surface of attack
 
+_SIGNATURES: Final = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError, MemoryError)
 
 
@@ -39,7 +41,7 @@ def check(raw: bytes) -> None:
         except _BROKEN as error:
             if isinstance(error, BadLogo):
                 raise
-            raise BadLogo("logo_unreadable", "The logo is damaged or cut off: save it again and resend it.") from error
+            raise _unreadable() from error
 
 
 def _check_shape(picture: Image.Image) -> None:
@@ -55,7 +57,13 @@ def _too_many_pixels() -> BadLogo:
     return BadLogo("logo_dimensions", f"The logo is wider or higher than {MAX_SIDE} pixels: scale it down.")
 
 
+def _unreadable() -> BadLogo:
+    return BadLogo("logo_unreadable", "The logo is damaged or cut off: save it again and resend it.")
+
+
 def _not_a_picture(raw: bytes) -> BadLogo:
+    if _SIGNATURES.match(raw):
+        return _unreadable()
     start = raw[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<svg", b"<?xml", b"<!doctype svg")) or b"<svg" in start:
         return BadLogo("logo_svg", "SVG is not accepted as a logo: send it as PNG, JPEG or WebP.")

@@ -34,7 +34,6 @@ NUMBERS: Final = frozenset({"salary_min", "salary_max"})
 # The payment's errors that do not speak against the card.
 _NOT_THE_CARD: Final = frozenset({"staging_timed_out", "customer_timed_out", "hold_expired", "payment_cancelled"})
 _DATA_URL: Final = re.compile(r"\Adata:[\w.+/-]*(?:;[\w.=+-]+)*;base64,", re.IGNORECASE)
-_PHONE: Final = re.compile(r"\A\+[1-9]\d{6,14}\Z")
 _NAME: Final = re.compile(r"\A[A-Za-z_]{1,40}\Z")
 
 _CARD_ERROR: Final = (
@@ -130,12 +129,8 @@ def _card_errors(fields: Fields) -> list[FieldError]:
     return [
         {"field": name if _NAME.match(name) else "", "code": "card_number", "detail": _CARD_ERROR}
         for name, value in fields.items()
-        if name != "logo" and not _is_phone(name, value) and (has_card_number(value) or has_card_number(name))
+        if name != "logo" and (has_card_number(value) or has_card_number(name))
     ]
-
-
-def _is_phone(name: str, value: Any) -> bool:
-    return name == "contact_phone" and isinstance(value, str) and _PHONE.match(value.strip()) is not None
 
 
 def _same(name: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 _SHORTEST, _LONGEST = 13, 19
+_LONGEST_PHONE: Final = 15  # E.164; one in international form begins with a plus
 _RUN: Final = re.compile(r"\d+(?:[ \t\u00a0\u2007\u2009\u202f.\-\u2010-\u2014_/]{1,3}\d+)*")
 # Of the payment networks in use: without them one in ten long numbers (ids in URLs, dates) would be refused.
 _ISSUER: Final = re.compile(r"3(?:0|[4-9])|4|5[0-8]|6|2(?:20[0-5]|2[2-9]|[3-6]|7[01]|720)|8[12]|9792")
@@ -31,6 +32,7 @@ def has_card_number(value: Any, depth: int = 0) -> bool:
 def _candidates(text: str) -> Iterator[str]:
     """Every sequence of neighbouring groups of digits that has a card number's length."""
     for run in _RUN.finditer(text):
+        is_phone = text[: run.start()].endswith("+")
         groups = re.findall(r"\d+", run[0])
         for first in range(len(groups)):
             digits = ""
@@ -38,7 +40,7 @@ def _candidates(text: str) -> Iterator[str]:
                 digits += group
                 if len(digits) > _LONGEST:
                     break
-                if len(digits) >= _SHORTEST:
+                if len(digits) >= _SHORTEST and not (is_phone and first == 0 and len(digits) <= _LONGEST_PHONE):
                     yield digits
 
 

@@ -1,0 +1,101 @@
+"""The logo is decided by its bytes; whatever is no picture is a 400 for its field."""
+
+import base64
+import struct
+import zlib
+from io import BytesIO
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
+
+from postings import logo
+from tests.api.conftest import NOTHING, picture, rows, wrong
+
+
+def animated(kind):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    out = BytesIO()
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:])
+    return out.getvalue()
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def bomb(width, height):
+    """A PNG of a few kilobytes that says it has that many pixels."""
+    rows_of_zeros = zlib.compress(b"\0" * 1_000_000, 9)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows_of_zeros) + chunk(b"IEND", b"")
+
+
+def text_bomb():
+    """A PNG whose compressed text unpacks to 200 MB."""
+    text = b"Comment\0\0" + zlib.compress(b"\0" * 200_000_000, 9)
+    whole = picture()
+    return whole[:33] + chunk(b"zTXt", text) + whole[33:]
+
+
+GIF = picture(kind="GIF")
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+BAD = {
+    "svg": (SVG, "logo_svg"),
+    "svg with a declaration": (b'<?xml version="1.0"?>\n<!-- x -->' + SVG, "logo_svg"),
+    "svg with a byte order mark": (b"\xef\xbb\xbf\n  " + SVG, "logo_svg"),
+    "text": (b"I am a logo, believe me.\n" * 10, "logo_format"),
+    "html": (b"<html><script>alert(1)</script></html>", "logo_format"),
+    "gif": (GIF, "logo_format"),
+    "bmp": (picture(kind="BMP"), "logo_format"),
+    "tiff": (picture(kind="TIFF"), "logo_format"),
+    "pdf": (b"%PDF-1.7\n" + b"x" * 100, "logo_format"),
+    "one byte": (b"\x89", "logo_format"),
+    "only a signature": (b"\x89PNG\r\n\x1a\n", "logo_unreadable"),
+    "truncated png": (picture((300, 300))[:-200], "logo_unreadable"),
+    "truncated jpeg": (picture((300, 300), "JPEG")[:-400], "logo_unreadable"),
+    "truncated webp": (picture((300, 300), "WEBP", lossless=True)[:-30], "logo_unreadable"),
+    "wrong checksum": (picture()[:40] + b"\0\0\0\0" + picture()[44:], "logo_unreadable"),
+    "10,000 pixels wide": (picture((10_000, 1)), "logo_dimensions"),
+    "4097 pixels high": (picture((1, 4097)), "logo_dimensions"),
+    "a decompression bomb": (bomb(60_000, 60_000), "logo_dimensions"),
+    "a bomb below Pillow's own limit": (bomb(9_000, 9_000), "logo_dimensions"),
+    "a bomb of text": (text_bomb(), "logo_unreadable"),
+    "animated webp": (animated("WEBP"), "logo_animated"),
+    "animated png": (animated("PNG"), "logo_animated"),
+    "2 MiB and 1 byte": ((picture() + b"\0" * 2_097_153)[:2_097_153], "logo_too_large"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("form", [False, True])
+def test_what_is_no_logo_is_an_error_of_its_field(post, fields, name, form):
+    raw, code = BAD[name]
+    value = SimpleUploadedFile("logo.png", raw, "image/png") if form else base64.b64encode(raw).decode()
+    assert wrong(post(fields | {"logo": value}, form=form)) == {"logo": code}
+    assert rows() == NOTHING
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("size", [(1, 1), (4096, 4096), (4096, 1)])
+def test_a_picture_within_the_limits_is_a_logo(kind, size):
+    logo.check(picture(size, kind))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16"])
+def test_every_kind_of_pixel_is_taken(mode):
+    out = BytesIO()
+    Image.new(mode, (8, 8)).save(out, "PNG")
+    logo.check(out.getvalue())
+
+
+@pytest.mark.parametrize("text", ["%%%%", "nonsense!", "data:image/png;base64", "data:image/png,abc", "äöü", "a", "=" * 10])
+def test_bad_base64_is_an_error_of_the_field(post, fields, text):
+    assert set(wrong(post(fields | {"logo": text}))) == {"logo"}
+    assert rows() == NOTHING
+
+
+@pytest.mark.parametrize("prefix", ["", "data:;base64,", "data:image/png;base64,", "DATA:image/png;name=x;base64,"])
+def test_base64_comes_with_or_without_a_prefix(post, fields, prefix):
+    text = base64.encodebytes(picture()).decode()  # with line ends, as MIME has it
+    assert post(fields | {"logo": prefix + text}).status_code == 202
