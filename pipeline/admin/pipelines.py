@@ -50,12 +50,12 @@ class PipelineAdmin(_ModelAdmin):
     list_display = [
         "short_id",
         "state_shown",
+        "attention_shown",
         "workflow",
         "age",
         "at_work",
         "last_error",
         "attempts",
-        "attention_shown",
     ]
     list_filter = ["state", WorkflowFilter, AttentionFilter, AgeFilter]
     list_per_page = 100
