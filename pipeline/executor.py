@@ -224,7 +224,7 @@ def _effect(work: Work) -> Outcome | StepFailure:
         return Unknown("unexpected_error", type(error).__name__)
 
 
-def _checked(outcome: Any) -> Outcome:
+def _checked(outcome: Outcome) -> Outcome:
     """The outcome if it can be stored; TypeError or ValueError of an author's mistake if not."""
     if outcome is None or isinstance(outcome, Skip):
         return outcome

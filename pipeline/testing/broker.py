@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from pipeline import dispatch, tasks
 from pipeline.plan import Job
+from pipeline.testing.clock import workers_clocks
 from pipeline.testing.faults import InjectedFailure, Killed
 
 
@@ -37,11 +38,13 @@ class ScriptedBroker:
     """
 
     def __init__(self) -> None:
+        self._clocks = workers_clocks()
         self.waiting: list[Message] = []
         self.sent: list[Message] = []
         self.is_down = False
 
     def __enter__(self) -> Self:
+        self._clocks.__enter__()
         dispatch.use_sender(self._take)
         return self
 
@@ -49,6 +52,7 @@ class ScriptedBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         dispatch.use_sender(None)
+        self._clocks.__exit__(kind, error, trace)
 
     def deliver(self, message: Message | None = None) -> Message | None:
         """Run the message, or the oldest one, and publish what is left of its chain. None when there is none.

@@ -50,7 +50,8 @@ def history(pipeline: uuid.UUID) -> str:
     lines = [f"{row.workflow} {row.pk}: {row.state}, due {row.due_at}, left {row.pivots}/{row.effects}/{row.tells}"]
     lines += [f"  steps: {steps}"]
     lines += [
-        f"  {event.seq:4} {event.at:%H:%M:%S.%f} {event.type:20} {event.step or '':12} {event.attempt or '':3} {event.data}"
+        f"  {event.seq:4} {event.at:%H:%M:%S.%f} {event.type:20} {event.step or '':12} {event.attempt or '':3}"
+        f" {event.data or ''}"
         for event in row.events.order_by("seq")
     ]
     return "\n".join(lines)

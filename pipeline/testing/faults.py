@@ -62,7 +62,8 @@ def _is_locked(owner_id: int) -> bool:
     try:
         with session.cursor() as cursor:
             cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s)",
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
                 [LOCK_CLASS, owner_id],
             )
             return bool(cursor.fetchone()[0])

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def quick_flush() -> Iterator[None]:
     """Empty tables by DELETE: for a few rows it takes milliseconds, and TRUNCATE a hundred."""
-    operations = type(connection.ops)
+    operations: Any = type(connection.ops)
     truncate = operations.sql_flush
 
     def delete(_self: Any, _style: Any, tables: Sequence[str], **_: Any) -> list[str]:
@@ -40,7 +40,7 @@ def quick_flush() -> Iterator[None]:
 
 
 @pytest.fixture
-def broker(quick_flush: None) -> Iterator[ScriptedBroker]:  # noqa: ARG001 - asked for its effect
+def broker(quick_flush: None) -> Iterator[ScriptedBroker]:
     """A scripted broker in Celery's place; afterwards nothing is armed and this process holds no lock.
 
     Tests whose steps write to tables of other apps name those: `django_db(transaction=True, available_apps=[…])`.

@@ -150,7 +150,9 @@ def test_a_defect_in_a_verb_counts_as_unknown_and_is_tried_again(posting, begin,
 
 
 @pytest.mark.parametrize(
-    "outcome", [{"at": object()}, {"n": float("nan")}, {"text": "a\0b"}, "staged", ["staged"]], ids=repr
+    "outcome",
+    [{"at": object()}, {"n": float("nan")}, {"text": "a\0b"}, "staged", ["staged"]],
+    ids=["object", "nan", "nul", "text", "list"],
 )
 def test_an_outcome_that_cannot_be_stored_is_a_defect_like_any_other(outcome, posting, begin, broker, world):
     """And not a reason to begin again at once, for ever."""

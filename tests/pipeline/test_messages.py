@@ -3,6 +3,7 @@
 import random
 import uuid
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -131,7 +132,7 @@ def test_a_backlog_is_not_multiplied_by_the_sweep(posting, begin, broker):
         wait = max(until_due(pipeline), timedelta(milliseconds=500))
         advance(wait)
         passed += wait
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert len(times) <= 12
     assert gaps[0] < timedelta(seconds=3)
     assert max(gaps) <= timedelta(seconds=61)

@@ -1,8 +1,7 @@
 """Dead owners are replaced at once, hanging ones when their lease ends, and late ones write nothing."""
 
-from datetime import timedelta
-
 import time
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -238,7 +237,6 @@ def test_the_time_that_the_effect_before_took_is_not_taken_for_this_ones(begin, 
     def slow(run):
         time.sleep(0.4)
         seen["first"] = run.now
-        return None
 
     def ask(run):
         with connection.cursor() as cursor:
