@@ -1,0 +1,54 @@
+"""A workflow whose steps do nothing: what is left is the engine's own cost."""
+
+from pipeline.run import Run
+from pipeline.workflow import Step, Workflow
+
+
+class _Empty(Step):
+    """Its verbs are there and empty: they run as jobs of their own, and nobody is waited for."""
+
+    def stage(self, run: Run) -> None:
+        """Nothing."""
+
+    def commit(self, run: Run) -> None:
+        """Nothing."""
+
+    def rollback(self, run: Run) -> None:
+        """Nothing."""
+
+
+class FirstStep(_Empty):
+    """An effect."""
+
+    name = "first"
+    label = "First"
+
+
+class SecondStep(_Empty):
+    """Another effect."""
+
+    name = "second"
+    label = "Second"
+
+
+class PivotStep(_Empty):
+    """The one whose commit may be refused."""
+
+    name = "third"
+    label = "Third"
+    pivot = True
+
+
+class TellingStep(_Empty):
+    """Somebody is told."""
+
+    name = "fourth"
+    label = "Fourth"
+    tells = True
+
+
+class Nothing(Workflow):
+    """Four steps, as the posting's: two effects, a pivot and a telling step."""
+
+    name, version = "benchmark_nothing", 1
+    steps = [FirstStep, SecondStep, PivotStep, TellingStep]

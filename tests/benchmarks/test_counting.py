@@ -1,0 +1,52 @@
+import uuid
+
+import pytest
+
+from benchmarks.counting import Counts, count_trace, traced
+from pipeline import registry
+from pipeline.start import start
+from pipeline.testing import state_of
+
+PIPELINES = 5
+
+
+def test_a_trace_counts_what_was_executed_and_not_what_was_only_prepared():
+    prepared = ['F\t32\tParse\t "_pg3_0" "select 1" 0', "F\t4\tSync", "B\t4\tParseComplete", "B\t5\tReadyForQuery\t I"]
+    executed = ['F\t9\tExecute\t "" 0', "F\t4\tSync", "B\t5\tReadyForQuery\t I"]
+    assert count_trace(prepared) == (0, 0)
+    assert count_trace(prepared + executed) == (1, 1)
+
+
+def test_a_trace_counts_a_transaction_once_with_its_begin_and_commit_as_statements():
+    lines = []
+    for text, state in (("BEGIN", "T"), ("select 1", "T"), ("COMMIT", "I")):
+        lines += [f'F\t10\tQuery\t "{text}"', 'B\t10\tCommandComplete\t "X"', f"B\t5\tReadyForQuery\t {state}"]
+    assert count_trace(lines) == (1, 3)
+
+
+@pytest.fixture
+def nothing():
+    from benchmarks.workflow import Nothing
+
+    registry.register(Nothing)
+    yield Nothing
+    registry.forget(Nothing)
+
+
+def run(workflow, broker):
+    pipeline = start(workflow, input={}, key=str(uuid.uuid4())).id
+    broker.deliver_all()
+    return pipeline
+
+
+def test_a_pipeline_of_four_steps_takes_no_more_messages_transactions_and_statements_than_it_did(broker, nothing):
+    """Counted, so that it cannot pass by luck. Fewer is welcome: lower the numbers then."""
+    run(nothing, broker)  # the owner's lock, the statements' preparation
+    sent = len(broker.sent)
+    with traced() as counted:
+        pipelines = [run(nothing, broker) for _ in range(PIPELINES)]
+    assert [state_of(pipeline) for pipeline in pipelines] == ["committed"] * PIPELINES
+    each = Counts(len(broker.sent) - sent, *counted).each(PIPELINES)
+    assert each.messages <= 1
+    assert each.transactions <= 10
+    assert each.statements <= 12
