@@ -54,7 +54,18 @@ class PostingAdmin(_PostingAdmin):
     paginator = EstimatingPaginator
     search_fields = ["slug__exact"]
     search_help_text = "A posting's whole slug, as in the address of its page."
-    readonly_fields = ["page", "made_by"]
+    fields = [
+        ("state", "page"),
+        ("published_at", "expires_at"),
+        ("plan", "made_by"),
+        "title",
+        ("company_name", "company_website"),
+        "description",
+        ("employment_type", "salary"),
+        "place",
+        ("apply_url", "apply_email"),
+    ]
+    readonly_fields = ["page", "made_by", "salary", "place"]
 
     @admin.display(description="public page", empty_value="-")
     def page(self, posting: Posting) -> SafeString | None:
@@ -69,6 +80,16 @@ class PostingAdmin(_PostingAdmin):
         """The one that made it."""
         address = reverse("admin:pipeline_pipeline_change", args=[posting.pipeline_id])
         return format_html('<a href="{}">{}</a>', address, posting.pipeline_id)
+
+    @admin.display(description="salary", empty_value="-")
+    def salary(self, posting: Posting) -> str | None:
+        """As the public sees it."""
+        return presentation.salary(posting) or None
+
+    @admin.display(description="place")
+    def place(self, posting: Posting) -> str:
+        """As the public sees it."""
+        return presentation.place(posting)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Postings are made by pipelines."""
