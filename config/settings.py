@@ -80,7 +80,10 @@ _DATABASE_OPTIONS: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "options": "-c plan_cache_mode=force_generic_plan -c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000",
+    "options": (
+        "-c plan_cache_mode=force_generic_plan -c statement_timeout=5000 -c lock_timeout=2000"
+        " -c idle_in_transaction_session_timeout=10000"
+    ),
     # Guarded statements are long: prepare them on second use. Behind a transaction-level pooler that
     # cannot carry prepared statements, set DATABASE_PREPARE=0.
     "prepare_threshold": 2 if env.flag("DATABASE_PREPARE", default=True) else None,

@@ -17,11 +17,15 @@ _COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 
 class Statement:
-    """SQL with named parameters, translated to PostgreSQL's own numbered ones once instead of at each execution."""
+    """SQL with named parameters, translated to PostgreSQL's own numbered ones once instead of at each execution.
 
-    def __init__(self, text: str) -> None:
+    `types` says of which type some parameters are: type to names, as one text.
+    """
+
+    def __init__(self, text: str, types: Mapping[str, str]) -> None:
         self.names = tuple(dict.fromkeys(_NAMED.findall(text)))
-        numbers = {name: f"${number}" for number, name in enumerate(self.names, start=1)}
+        casts = {name: f"::{type_name}" for type_name, names in types.items() for name in names.split()}
+        numbers = {name: f"${number}{casts.get(name, '')}" for number, name in enumerate(self.names, start=1)}
         numbered = _NAMED.sub(lambda found: numbers[found[1]], _COMMENT.sub("", text))
         self._sql = " ".join(numbered.split()).encode()
 

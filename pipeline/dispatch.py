@@ -20,7 +20,8 @@ _sender: Sender | None = None
 
 def publish(*jobs: Job) -> bool:
     """Publish each job as a message of its own. False when the broker did not take them."""
-    return all([_send([job]) for job in jobs])
+    sent = [_send([job]) for job in jobs]  # each is tried, whatever became of the others
+    return all(sent)
 
 
 def publish_chain(jobs: Sequence[Job]) -> bool:

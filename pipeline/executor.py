@@ -174,22 +174,15 @@ def _perform(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
     return _perform_local(work, then)
 
 
-class _NotDone(Exception):
-    def __init__(self, move: Move) -> None:
-        self.move = move
-
-
 def _perform_local(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
     """Effect and record in one transaction: both or none."""
-    try:
-        with transaction.atomic():
-            move = decide(work.situation(), _effect(work))
-            crashpoints.reached(work.job.step, work.job.verb, "effect")
-            if not isinstance(move, Done | GiveUp):
-                raise _NotDone(move)
+    with transaction.atomic():
+        move = decide(work.situation(), _effect(work))
+        crashpoints.reached(work.job.step, work.job.verb, "effect")
+        if isinstance(move, Done | GiveUp):
             return move, _record(work, move, then)
-    except _NotDone as undone:
-        return undone.move, _record(work, undone.move, None)
+        transaction.set_rollback(True)
+    return move, _record(work, move, None)
 
 
 def _effect(work: Work) -> Outcome | StepFailure:
@@ -202,8 +195,8 @@ def _effect(work: Work) -> Outcome | StepFailure:
         attempt=work.begun.attempt,
         input=work.view.input,
         args=work.view.step(work.job.step).args,
-        data=work.begun.data,
-        calls=work.begun.calls,
+        data=dict(work.begun.data),
+        calls=dict(work.begun.calls),
         others={step.name: step.data for step in work.view.steps},
         reason=work.view.reason,
         is_cancelled=work.view.is_cancelled,

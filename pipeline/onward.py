@@ -54,9 +54,7 @@ def view_after(
     )
     # With an older `seq` the record that ends the pipeline looks again: others have moved meanwhile.
     seq = after.seq if after.was_seq == view.seq else view.seq
-    return _turned_back(
-        view, replace(view, state=after.state, deadline_at=after.deadline_at, seq=seq, steps=steps)
-    )
+    return _turned_back(view, replace(view, state=after.state, deadline_at=after.deadline_at, seq=seq, steps=steps))
 
 
 def _if_it_succeeds(view: PipelineView, job: Job) -> PipelineView:

@@ -50,39 +50,23 @@ class Ledger(Protocol):
         """One of the pipeline's attachments."""
 
 
+@dataclass(kw_only=True, slots=True)
 class Run:
     """One attempt of one job, as the verb sees it."""
 
-    def __init__(
-        self,
-        *,
-        pipeline_id: uuid.UUID,
-        step: str,
-        verb: Verb,
-        attempt: int,
-        input: Mapping[str, Any],  # noqa: A002 - the word for it everywhere here
-        args: Mapping[str, Any],
-        data: Mapping[str, Any],
-        calls: Mapping[str, Any],
-        others: Mapping[str, Mapping[str, Any]],
-        reason: Mapping[str, Any] | None,
-        is_cancelled: bool,
-        created_at: datetime,
-        ledger: Ledger,
-    ) -> None:
-        self.pipeline_id = pipeline_id
-        self.step = step
-        self.verb = verb
-        self.attempt = attempt  # of this job, from 1; later ones ask before they act
-        self.input = input
-        self.args = args
-        self.data = dict(data)  # what this step has recorded so far
-        self.reason = reason  # why the pipeline turned back, for rollback verbs
-        self.is_cancelled = is_cancelled
-        self.created_at = created_at
-        self._calls = dict(calls)
-        self._others = others
-        self._ledger = ledger
+    pipeline_id: uuid.UUID
+    step: str
+    verb: Verb
+    attempt: int  # of this job, from 1; later ones ask before they act
+    input: Mapping[str, Any]
+    args: Mapping[str, Any]  # what tells steps of one kind apart
+    data: dict[str, Any]  # what this step has recorded so far
+    reason: Mapping[str, Any] | None  # why the pipeline turned back, for rollback verbs
+    is_cancelled: bool
+    created_at: datetime
+    calls: dict[str, Any]
+    others: Mapping[str, Mapping[str, Any]]
+    ledger: Ledger
 
     @property
     def reference(self) -> str:
@@ -92,28 +76,28 @@ class Run:
     @property
     def now(self) -> datetime:
         """The database's time, in UTC."""
-        return self._ledger.now()
+        return self.ledger.now()
 
     def of(self, step: str) -> Mapping[str, Any]:
         """What another step of this pipeline has recorded; empty when there is no such step."""
-        return self._others.get(step, {})
+        return self.others.get(step, {})
 
     def secret(self, name: str) -> str:
         """One of the pipeline's secrets, decrypted."""
-        return self._ledger.secret(name)
+        return self.ledger.secret(name)
 
     def attachment(self, name: str) -> bytes:
         """The bytes that were submitted under that name."""
-        return self._ledger.attachment(name)
+        return self.ledger.attachment(name)
 
     def record(self, **data: Any) -> None:
         """Store what is known so far, between two calls: it survives a crash from here on."""
-        self._ledger.record(data, {})
+        self.ledger.record(data, {})
         self.data.update(data)
 
     def check(self) -> None:
         """Raise LostOwnership if this process may not begin an effect any more. `call` does it by itself."""
-        self._ledger.check()
+        self.ledger.check()
 
     def call(self, name: str, params: Mapping[str, Any] | None = None) -> Call:
         """The call of that name in this verb: stored now, or as an earlier attempt stored it.
@@ -127,13 +111,13 @@ class Run:
 
     def has_called(self, name: str, verb: Verb) -> bool:
         """Whether the call was stored, so that it may have been sent."""
-        return f"{verb.value}.{name}" in self._calls
+        return f"{verb.value}.{name}" in self.calls
 
     def earlier(self, name: str, verb: Verb) -> Call:
         """A call that was stored before, to replay it: a rollback asks so what staging has made."""
         slot = f"{verb.value}.{name}"
-        stored = self._calls[slot]
-        self._ledger.check()
+        stored = self.calls[slot]
+        self.ledger.check()
         return Call(
             key=self._key(slot, stored["generation"]),
             params=stored["params"],
@@ -145,15 +129,15 @@ class Run:
     def renew(self, name: str) -> Call:
         """A new generation of the call: only after reading back proved that the last one did nothing."""
         slot = f"{self.verb.value}.{name}"
-        stored = self._calls[slot]
+        stored = self.calls[slot]
         return self._store(slot, stored["params"], generation=stored["generation"] + 1)
 
     def _store(self, slot: str, params: dict[str, Any], *, generation: int) -> Call:
-        self._ledger.check()
-        now = self._ledger.now()
+        self.ledger.check()
+        now = self.ledger.now()
         entry = {"params": params, "generation": generation, "first_sent_at": now.isoformat()}
-        self._ledger.record({}, {slot: entry})
-        self._calls[slot] = entry
+        self.ledger.record({}, {slot: entry})
+        self.calls[slot] = entry
         return Call(self._key(slot, generation), params, generation, now, is_new=True)
 
     def _key(self, slot: str, generation: int) -> str:

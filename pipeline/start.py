@@ -38,7 +38,7 @@ class Started:
 def start(
     workflow: type[Workflow],
     *,
-    input: Mapping[str, Any],  # noqa: A002 - the word for it everywhere here
+    input: Mapping[str, Any],
     key: str,
     fingerprint: str = "",
     scope: str = "anonymous",

@@ -12,6 +12,13 @@ from typing import Final
 
 from pipeline.db import Statement
 
+# What PostgreSQL cannot deduce of a parameter, or would deduce in two ways, or not from a NULL.
+TYPES: Final = {
+    "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why",
+    "int": "fence owner by_owner attempt seen_seq left",
+    "jsonb": "error note failure",
+}
+
 # Whether step n may be worked on now in pipeline a: its turn in staging, its wave after the decision.
 _IN_TURN: Final = """
     CASE a.state
@@ -23,26 +30,26 @@ _IN_TURN: Final = """
 # Begin a job: count the attempt, take the lease, raise the fence. `source` is the locked pipeline.
 _BEGIN: Final = """
     UPDATE pipeline_step n
-    SET state = %(begin_state)s::text, owner = %(owner)s::int, lease_until = now() + %(lease)s, fence = n.fence + 1,
+    SET state = %(begin_state)s, owner = %(owner)s, lease_until = now() + %(lease)s, fence = n.fence + 1,
         due_at = NULL, hints_seen = a.hints, finished_at = NULL,
-        stage_attempts = n.stage_attempts + (%(begin_verb)s::text = 'stage')::int,
-        commit_attempts = n.commit_attempts + (%(begin_verb)s::text = 'commit')::int,
-        rollback_attempts = n.rollback_attempts + (%(begin_verb)s::text = 'rollback')::int,
+        stage_attempts = n.stage_attempts + (%(begin_verb)s = 'stage')::int,
+        commit_attempts = n.commit_attempts + (%(begin_verb)s = 'commit')::int,
+        rollback_attempts = n.rollback_attempts + (%(begin_verb)s = 'rollback')::int,
         started_at = COALESCE(n.started_at, now()),
-        verb_started_at = CASE WHEN n.state = %(begin_state)s::text THEN n.verb_started_at ELSE now() END
+        verb_started_at = CASE WHEN n.state = %(begin_state)s THEN n.verb_started_at ELSE now() END
     FROM {source} a
-    WHERE n.pipeline_id = a.id AND n.name = %(begin)s::text
+    WHERE n.pipeline_id = a.id AND n.name = %(begin)s
       AND a.state = ANY(%(begin_phases)s) AND n.state = ANY(%(begin_from)s)
-      AND (n.state <> 'pending' OR %(begin_verb)s::text = 'stage' OR n.undo_pending)
+      AND (n.state <> 'pending' OR %(begin_verb)s = 'stage' OR n.undo_pending)
       AND n.owner IS NULL
       AND (n.due_at IS NULL OR n.due_at <= now() OR n.hints_seen < a.hints)
       AND (a.workflow || ' ' || a.version || ' ' || n.kind) = ANY(%(known)s)
       AND {in_turn} {also}
     RETURNING n.*,
-      CASE %(begin_verb)s::text WHEN 'stage' THEN n.stage_attempts WHEN 'commit' THEN n.commit_attempts
+      CASE %(begin_verb)s WHEN 'stage' THEN n.stage_attempts WHEN 'commit' THEN n.commit_attempts
         ELSE n.rollback_attempts END AS attempt"""
 
-_NOTE: Final = """
+NOTE: Final = """
 noted AS (
     INSERT INTO pipeline_event (pipeline_id, seq, at, type, step, attempt, data)
     SELECT pipe.id, pipe.seq + row_number() OVER (ORDER BY told.ord), clock_timestamp(),
@@ -50,14 +57,15 @@ noted AS (
     FROM told, pipe
 )"""
 
-_PIPE: Final = "pipe AS (SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s FOR NO KEY UPDATE)"
+PIPE: Final = "pipe AS (SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s FOR NO KEY UPDATE)"
 
 # What a claim hands to the executor of the begun step.
 _BEGUN: Final = """
     begun.name AS begun, begun.fence, begun.attempt, begun.lease_until, begun.verb_started_at, begun.data,
     begun.calls, begun.attention, now() AS now"""
 
-CREATE: Final = Statement("""
+CREATE: Final = Statement(
+    """
 WITH made AS (
     INSERT INTO pipeline_pipeline (
         id, workflow, version, scope, key, fingerprint, user_id, client, state, input, secrets, step_count, cursor,
@@ -86,19 +94,22 @@ WITH made AS (
     INSERT INTO pipeline_event (pipeline_id, seq, at, type, step, attempt, data)
     SELECT made.id, 1, clock_timestamp(), 'accepted', NULL, NULL, '{}' FROM made
 )
-SELECT id FROM made""")
+SELECT id FROM made""",
+    TYPES,
+)
 
 
 # PAUSE_STAGING: what has not begun stays where it is.
-_NOT_PAUSED: Final = "AND NOT (%(paused)s AND n.state = 'pending' AND a.cursor = 0 AND %(begin_verb)s::text = 'stage')"
+_NOT_PAUSED: Final = "AND NOT (%(paused)s AND n.state = 'pending' AND a.cursor = 0 AND %(begin_verb)s = 'stage')"
 
-CLAIM: Final = Statement(f"""
-WITH {_PIPE},
+CLAIM: Final = Statement(
+    f"""
+WITH {PIPE},
 begun AS ({_BEGIN.format(source="pipe", in_turn=_IN_TURN, also=_NOT_PAUSED)}
 ),
 told AS (
     -- Asking again while the customer is waited for is no news.
-    SELECT 1 AS ord, %(begin_event)s::text AS type, begun.name AS step, begun.attempt, '{{}}'::jsonb AS data
+    SELECT 1 AS ord, %(begin_event)s AS type, begun.name AS step, begun.attempt, '{{}}'::jsonb AS data
     FROM begun, pipe WHERE pipe.state <> 'waiting'
 ),
 moved AS (
@@ -109,7 +120,7 @@ moved AS (
     FROM begun WHERE p.id = begun.pipeline_id
     RETURNING p.seq
 ),
-{_NOTE}
+{NOTE}
 SELECT {_BEGUN}, pipe.workflow, pipe.version, pipe.state, pipe.input, pipe.secrets, pipe.deadline_at,
        pipe.error AS reason, pipe.is_cancelled, pipe.created_at, moved.seq,
        -- The steps are as old as this statement's snapshot; the lock may have been had later.
@@ -118,29 +129,35 @@ SELECT {_BEGUN}, pipe.workflow, pipe.version, pipe.state, pipe.input, pipe.secre
             'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
             'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
         FROM pipeline_step s WHERE s.pipeline_id = pipe.id) AS steps
-FROM begun, pipe, moved""")
+FROM begun, pipe, moved""",
+    TYPES,
+)
 
 # The steps as they are, with the `seq` that they belong to: one snapshot.
-LOOK: Final = Statement("""
+LOOK: Final = Statement(
+    """
 SELECT p.seq,
        (SELECT jsonb_agg(jsonb_build_object(
             'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
             'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
         FROM pipeline_step s WHERE s.pipeline_id = p.id) AS steps
-FROM pipeline_pipeline p WHERE p.id = %(pipeline)s""")
+FROM pipeline_pipeline p WHERE p.id = %(pipeline)s""",
+    TYPES,
+)
 
 # A job ended well (or its step is skipped): record it, decide if it was the last, and begin the next job.
-ADVANCE: Final = Statement(f"""
-WITH {_PIPE},
+ADVANCE: Final = Statement(
+    f"""
+WITH {PIPE},
 done AS (
     UPDATE pipeline_step s
-    SET state = %(done_state)s::text, data = s.data || %(data)s, owner = NULL, lease_until = NULL, due_at = NULL,
+    SET state = %(done_state)s, data = s.data || %(data)s, owner = NULL, lease_until = NULL, due_at = NULL,
         error = NULL, attention = false, finished_at = now()
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = %(running)s::text AND s.fence = %(fence)s::int
-      AND s.owner IS NOT DISTINCT FROM %(by_owner)s::int
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
+      AND s.owner IS NOT DISTINCT FROM %(by_owner)s
       -- The last job of a commit gives the result: made from all steps as they are now, or made again.
-      AND (pipe.seq = %(seen_seq)s::int OR pipe.state = 'rolling_back' OR pipe.pivots + pipe.effects + pipe.tells > 1)
+      AND (pipe.seq = %(seen_seq)s OR pipe.state = 'rolling_back' OR pipe.pivots + pipe.effects + pipe.tells > 1)
     RETURNING s.name, s.wave
 ),
 counted AS (
@@ -164,13 +181,13 @@ after AS (
 begun AS ({_BEGIN.format(source="after", in_turn=_IN_TURN, also="")}
 ),
 told AS (
-    SELECT 1 AS ord, %(done_event)s::text AS type, done.name AS step, %(attempt)s::int AS attempt, %(note)s::jsonb AS data
+    SELECT 1 AS ord, %(done_event)s AS type, done.name AS step, %(attempt)s AS attempt, %(note)s AS data
     FROM done
     UNION ALL
     SELECT 2, 'decided_commit', NULL, NULL, '{{}}' FROM after
     WHERE after.was_staging AND after.state IN ('committing', 'committed')
     UNION ALL
-    SELECT 3, %(begin_event)s::text, begun.name, begun.attempt, '{{}}' FROM begun
+    SELECT 3, %(begin_event)s, begun.name, begun.attempt, '{{}}' FROM begun
     UNION ALL
     SELECT 4, 'pipeline_' || after.state, NULL, NULL, '{{}}' FROM after
     WHERE after.state IN ('committed', 'rolled_back')
@@ -201,30 +218,33 @@ erased AS (
     DELETE FROM pipeline_attachment a USING after
     WHERE a.pipeline_id = after.id AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
 ),
-{_NOTE}
+{NOTE}
 SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at,
        after.was_seq, moved.seq, {_BEGUN}
-FROM after, moved LEFT JOIN begun ON true""")
+FROM after, moved LEFT JOIN begun ON true""",
+    TYPES,
+)
 
 # An attempt failed in a way that may pass: say why and when to try again.
-FAIL: Final = Statement(f"""
-WITH {_PIPE},
+FAIL: Final = Statement(
+    f"""
+WITH {PIPE},
 failed AS (
     UPDATE pipeline_step s
-    SET owner = NULL, lease_until = NULL, error = %(error)s::jsonb, attention = s.attention OR %(mark)s,
-        due_at = CASE WHEN %(verb)s::text = 'stage' AND pipe.state = 'rolling_back' OR s.hints_seen < pipe.hints THEN now()
+    SET owner = NULL, lease_until = NULL, error = %(error)s, attention = s.attention OR %(mark)s,
+        due_at = CASE WHEN %(verb)s = 'stage' AND pipe.state = 'rolling_back' OR s.hints_seen < pipe.hints THEN now()
                       ELSE now() + %(delay)s END
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = %(running)s::text AND s.fence = %(fence)s::int
-      AND s.owner = %(owner)s::int
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
+      AND s.owner = %(owner)s
     RETURNING s.name, s.due_at
 ),
 told AS (
-    SELECT 1 AS ord, 'attempt_failed' AS type, failed.name AS step, %(attempt)s::int AS attempt,
-           %(error)s::jsonb || jsonb_build_object('next_attempt_at', failed.due_at) AS data
+    SELECT 1 AS ord, 'attempt_failed' AS type, failed.name AS step, %(attempt)s AS attempt,
+           %(error)s || jsonb_build_object('next_attempt_at', failed.due_at) AS data
     FROM failed
     UNION ALL
-    SELECT 2, 'attention', failed.name, %(attempt)s::int, %(error)s::jsonb FROM failed WHERE %(mark)s
+    SELECT 2, 'attention', failed.name, %(attempt)s, %(error)s FROM failed WHERE %(mark)s
 ),
 moved AS (
     UPDATE pipeline_pipeline p
@@ -235,24 +255,27 @@ moved AS (
     FROM failed WHERE p.id = %(pipeline)s
     RETURNING p.state
 ),
-{_NOTE}
-SELECT moved.state, failed.due_at FROM moved, failed""")
+{NOTE}
+SELECT moved.state, failed.due_at FROM moved, failed""",
+    TYPES,
+)
 
 # The customer is needed: wait for them, asking the provider now and then.
-WAIT: Final = Statement(f"""
-WITH {_PIPE},
+WAIT: Final = Statement(
+    f"""
+WITH {PIPE},
 asked AS (
     UPDATE pipeline_step s
     SET owner = NULL, lease_until = NULL, data = s.data || %(data)s, error = NULL,
         due_at = CASE WHEN pipe.state = 'rolling_back' OR s.hints_seen < pipe.hints THEN now()
                       ELSE LEAST(now() + %(delay)s, %(deadline)s) END
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = 'staging' AND s.fence = %(fence)s::int
-      AND s.owner = %(owner)s::int
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = 'staging' AND s.fence = %(fence)s
+      AND s.owner = %(owner)s
     RETURNING s.name, s.due_at
 ),
 told AS (
-    SELECT 1 AS ord, 'waiting' AS type, asked.name AS step, %(attempt)s::int AS attempt,
+    SELECT 1 AS ord, 'waiting' AS type, asked.name AS step, %(attempt)s AS attempt,
            jsonb_build_object('deadline', %(deadline)s) AS data
     FROM asked, pipe WHERE pipe.state = 'staging'
 ),
@@ -267,26 +290,29 @@ moved AS (
     FROM asked WHERE p.id = %(pipeline)s
     RETURNING p.state
 ),
-{_NOTE}
-SELECT moved.state, asked.due_at FROM moved, asked""")
+{NOTE}
+SELECT moved.state, asked.due_at FROM moved, asked""",
+    TYPES,
+)
 
 # Turn a pipeline back. What is to undo was counted from steps as they were at `seen_seq` or, when a job's owner
 # turns it back, under its fence: nothing else moves the steps then, so the counts hold or nothing is written.
-TURN_BACK: Final = Statement(f"""
+TURN_BACK: Final = Statement(
+    f"""
 WITH pipe AS (
     SELECT * FROM pipeline_pipeline
-    WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) AND (%(seen_seq)s::int IS NULL OR seq = %(seen_seq)s::int)
+    WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) AND (%(seen_seq)s IS NULL OR seq = %(seen_seq)s)
     FOR NO KEY UPDATE
 ),
 refused AS (
     UPDATE pipeline_step s
-    SET owner = NULL, lease_until = NULL, due_at = NULL, error = %(failure)s::jsonb
+    SET owner = NULL, lease_until = NULL, due_at = NULL, error = %(failure)s
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text AND s.state = %(running)s::text AND s.fence = %(fence)s::int
-      AND s.owner = %(owner)s::int
+    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
+      AND s.owner = %(owner)s
     RETURNING s.name
 ),
-turned AS (SELECT pipe.id FROM pipe WHERE %(step)s::text IS NULL OR EXISTS (SELECT FROM refused)),
+turned AS (SELECT pipe.id FROM pipe WHERE %(step)s IS NULL OR EXISTS (SELECT FROM refused)),
 hurried AS (
     -- A stage that waits for its next attempt, or for the customer, is undone at once.
     UPDATE pipeline_step s SET due_at = NULL
@@ -299,80 +325,39 @@ skipped AS (
 ),
 erased AS (DELETE FROM pipeline_attachment a USING turned WHERE a.pipeline_id = turned.id),
 told AS (
-    SELECT 1 AS ord, %(event)s::text AS type, %(step)s::text AS step, %(attempt)s::int AS attempt, %(note)s::jsonb AS data
+    SELECT 1 AS ord, %(event)s AS type, %(step)s AS step, %(attempt)s AS attempt, %(note)s AS data
     FROM turned
     UNION ALL
-    SELECT 2, 'decided_rollback', NULL, NULL, jsonb_build_object('code', %(error)s::jsonb ->> 'code') FROM turned
+    SELECT 2, 'decided_rollback', NULL, NULL, jsonb_build_object('code', %(error)s ->> 'code') FROM turned
     UNION ALL
     SELECT 3 + skipped.position, 'skipped', skipped.name, NULL, '{{"why": "never attempted"}}' FROM skipped
     UNION ALL
-    SELECT 100000, 'pipeline_rolled_back', NULL, NULL, '{{}}' FROM turned WHERE %(left)s::int = 0
+    SELECT 100000, 'pipeline_rolled_back', NULL, NULL, '{{}}' FROM turned WHERE %(left)s = 0
 ),
 moved AS (
     UPDATE pipeline_pipeline p
-    SET state = CASE WHEN %(left)s::int = 0 THEN 'rolled_back' ELSE 'rolling_back' END,
-        pivots = %(pivots)s, effects = %(effects)s, tells = %(tells)s, secrets = '{{}}', error = %(error)s::jsonb,
+    SET state = CASE WHEN %(left)s = 0 THEN 'rolled_back' ELSE 'rolling_back' END,
+        pivots = %(pivots)s, effects = %(effects)s, tells = %(tells)s, secrets = '{{}}', error = %(error)s,
         is_cancelled = %(is_cancelled)s, staging_left = NULL, next_action = NULL,
         seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
-        due_at = CASE WHEN %(left)s::int > 0 THEN now() + %(look_again)s END,
-        finished_at = CASE WHEN %(left)s::int = 0 THEN now() END
+        due_at = CASE WHEN %(left)s > 0 THEN now() + %(look_again)s END,
+        finished_at = CASE WHEN %(left)s = 0 THEN now() END
     FROM turned WHERE p.id = turned.id
     RETURNING p.state
 ),
-{_NOTE}
-SELECT moved.state FROM moved""")
-
-# A job whose owner is gone, or has held it too long, is free again; the raised fence stops the late owner. It is
-# due at once, unless it has cost several workers already: a job that kills its process may do so for ever, and
-# its failures are recorded by nobody else.
-RELEASE: Final = Statement(f"""
-WITH {_PIPE},
-found AS (
-    SELECT s.name, t.attempt, s.state <> 'staging' AND NOT s.attention
-               AND now() - s.verb_started_at >= %(attention_after)s AS mark,
-           CASE WHEN t.attempt > 5
-                THEN now() + LEAST(interval '0.5 s' * power(2, LEAST(t.attempt - 5, 10)), interval '60 s') END AS due_at
-    FROM pipe, pipeline_step s,
-         LATERAL (SELECT CASE s.state WHEN 'staging' THEN s.stage_attempts WHEN 'committing' THEN s.commit_attempts
-                         ELSE s.rollback_attempts END AS attempt) t
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s::text
-),
-released AS (
-    UPDATE pipeline_step s
-    SET owner = NULL, lease_until = NULL, due_at = found.due_at, fence = s.fence + 1,
-        attention = s.attention OR found.mark
-    FROM pipe, found
-    WHERE s.pipeline_id = pipe.id AND s.name = found.name AND s.fence = %(fence)s::int AND s.owner = %(owner)s::int
-    RETURNING s.name, s.due_at, found.attempt, found.mark
-),
-told AS (
-    SELECT 1 AS ord, 'taken_over' AS type, released.name AS step, released.attempt,
-           jsonb_build_object('why', %(why)s::text) AS data
-    FROM released
-    UNION ALL
-    SELECT 2, 'attention', released.name, released.attempt,
-           jsonb_build_object('code', 'worker_lost', 'detail', %(why)s::text)
-    FROM released WHERE released.mark
-),
-moved AS (
-    UPDATE pipeline_pipeline p
-    SET seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
-        attention = p.attention + released.mark::int,
-        attention_told_at = CASE WHEN released.mark THEN NULL ELSE p.attention_told_at END,
-        due_at = CASE WHEN p.state IN ('staging', 'waiting') THEN COALESCE(released.due_at, now())
-                      ELSE LEAST(p.due_at, COALESCE(released.due_at, now())) END
-    FROM released WHERE p.id = %(pipeline)s
-),
-{_NOTE}
-SELECT released.name FROM released""")
+{NOTE}
+SELECT moved.state FROM moved""",
+    TYPES,
+)
 
 # Somebody outside said: look again. `step` and `marks` serve an operator and a provider's bad news.
-HINT: Final = Statement(f"""
+HINT: Final = Statement(
+    f"""
 WITH pipe AS (
     SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) FOR NO KEY UPDATE
 ),
 told AS (
-    SELECT 1 AS ord, %(event)s::text AS type, NULL::text AS step, NULL::int AS attempt, %(note)s::jsonb AS data FROM pipe
+    SELECT 1 AS ord, %(event)s AS type, NULL::text AS step, NULL::int AS attempt, %(note)s AS data FROM pipe
 ),
 moved AS (
     UPDATE pipeline_pipeline p
@@ -383,52 +368,25 @@ moved AS (
     FROM pipe WHERE p.id = pipe.id
     RETURNING p.state
 ),
-{_NOTE}
-SELECT moved.state FROM moved""")
+{NOTE}
+SELECT moved.state FROM moved""",
+    TYPES,
+)
 
-RECORD: Final = Statement("""
+RECORD: Final = Statement(
+    """
 UPDATE pipeline_step SET data = data || %(data)s, calls = calls || %(calls)s
-WHERE pipeline_id = %(pipeline)s AND name = %(step)s::text AND state = %(running)s::text AND fence = %(fence)s::int AND owner = %(owner)s::int
-RETURNING data, calls, now() AS now""")
+WHERE pipeline_id = %(pipeline)s AND name = %(step)s AND state = %(running)s AND fence = %(fence)s AND owner = %(owner)s
+RETURNING data, calls, now() AS now""",
+    TYPES,
+)
 
-POSTPONE: Final = Statement("""
+POSTPONE: Final = Statement(
+    """
 UPDATE pipeline_pipeline
 SET due_at = now() + %(delay)s, published = 0,
     deadline_at = CASE WHEN cursor = 0 AND state = 'staging' AND %(paused)s
                        THEN GREATEST(deadline_at, now() + %(deadline)s) ELSE deadline_at END
-WHERE id = %(pipeline)s AND finished_at IS NULL AND seq = %(seen_seq)s::int""")
-
-# The sweep. Taking a pipeline writes its next due time first: publishing comes after, and may be lost.
-TAKE_DUE: Final = Statement("""
-UPDATE pipeline_pipeline p
-SET due_at = now() + LEAST(%(again)s * power(2, LEAST(p.published, 16)), %(cap)s),
-    published = LEAST(p.published + 1, 1000)
-FROM (SELECT id FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now()
-      ORDER BY due_at LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED) due
-WHERE p.id = due.id
-RETURNING p.id, p.workflow, p.version, p.state, p.seq, p.hints, p.cursor, p.due_at, p.published, now() AS now""")
-
-STEPS_OF: Final = Statement("""
-SELECT pipeline_id, name, position, kind, wave, undo_pending, state, owner, lease_until, due_at, hints_seen
-FROM pipeline_step WHERE pipeline_id = ANY(%(pipelines)s) ORDER BY pipeline_id, position""")
-
-# Nothing was due after all: look again when the earliest of its jobs is, unless somebody has moved it since.
-SETTLE: Final = Statement("""
-UPDATE pipeline_pipeline SET due_at = %(due_at)s, published = 0
-WHERE id = %(pipeline)s AND seq = %(seen_seq)s::int AND due_at = %(taken)s AND finished_at IS NULL""")
-
-# Jobs whose owner's advisory lock is free, or whose lease has ended. Shortly after a start of PostgreSQL every
-# lock is free, so that only leases count then.
-ABANDONED: Final = Statement("""
-SELECT s.pipeline_id, s.name, s.fence, s.owner,
-       CASE WHEN s.lease_until < now() THEN 'lease ended' ELSE 'owner gone' END AS why
-FROM pipeline_step s
-WHERE s.owner IS NOT NULL
-  AND (s.lease_until < now()
-       OR (pg_postmaster_start_time() < now() - %(grace)s
-           AND NOT EXISTS (
-               SELECT FROM pg_locks l
-               WHERE l.locktype = 'advisory' AND l.classid = %(lock_class)s::oid AND l.objsubid = 2 AND l.granted
-                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 AND l.objid::bigint = s.owner)))
-LIMIT %(batch)s""")
+WHERE id = %(pipeline)s AND finished_at IS NULL AND seq = %(seen_seq)s""",
+    TYPES,
+)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
-from pipeline import attention, dispatch, statements, transitions
+from pipeline import attention, dispatch, sweep_statements, transitions
 from pipeline.conf import conf
 from pipeline.plan import Job, StepView, due_jobs, next_look
 
@@ -27,7 +27,7 @@ def sweep_once() -> int:
     if dispatch.is_paused():
         return 0  # nothing would be taken: what is due stays due
     settings = conf()
-    rows = statements.TAKE_DUE.rows(
+    rows = sweep_statements.TAKE_DUE.rows(
         {"again": settings.REPUBLISH_AFTER, "cap": settings.REPUBLISH_CAP, "batch": settings.SWEEP_BATCH},
     )
     if not rows:
@@ -50,7 +50,7 @@ def sweep_for_ever(is_over: Callable[[], bool]) -> None:
 
 def _steps_of(pipelines: list[UUID]) -> dict[UUID, list[StepView]]:
     steps: dict[UUID, list[StepView]] = defaultdict(list)
-    for row in statements.STEPS_OF.rows({"pipelines": pipelines}):
+    for row in sweep_statements.STEPS_OF.rows({"pipelines": pipelines}):
         steps[row.pop("pipeline_id")].append(StepView(**row))
     return steps
 
@@ -62,5 +62,7 @@ def _publish_due(row: dict[str, Any], steps: list[StepView]) -> int:
     # What the broker did not take multiplies no backlog: it is tried again soon, however long that lasts.
     look = row["now"] + conf().REPUBLISH_AFTER if due else next_look(row["state"], steps)
     if look is not None and look > row["now"]:
-        statements.SETTLE.count({"pipeline": row["id"], "seen_seq": row["seq"], "taken": row["due_at"], "due_at": look})
+        sweep_statements.SETTLE.count(
+            {"pipeline": row["id"], "seen_seq": row["seq"], "taken": row["due_at"], "due_at": look}
+        )
     return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline import db, statements
+from pipeline import db, statements, sweep_statements
 from pipeline.conf import conf
 from pipeline.db import to_json
 from pipeline.ownership import LOCK_CLASS
@@ -297,13 +297,13 @@ def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence
 
 def release_abandoned() -> list[tuple[uuid.UUID, str]]:
     """Free every job whose owner is gone or whose lease has ended; (pipeline, step) of each, due at once."""
-    rows = statements.ABANDONED.rows(
+    rows = sweep_statements.ABANDONED.rows(
         {"grace": conf().OWNER_GRACE, "lock_class": LOCK_CLASS, "batch": conf().SWEEP_BATCH},
     )
     freed: list[tuple[uuid.UUID, str]] = []
     for row in rows:
         guard = {"pipeline": row["pipeline_id"], "step": row["name"], "fence": row["fence"], "owner": row["owner"]}
-        if statements.RELEASE.row(guard | {"why": row["why"], "attention_after": conf().ATTENTION_AFTER}):
+        if sweep_statements.RELEASE.row(guard | {"why": row["why"], "attention_after": conf().ATTENTION_AFTER}):
             freed.append((row["pipeline_id"], row["name"]))
     return freed
 

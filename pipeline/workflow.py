@@ -118,12 +118,12 @@ class Workflow:
         register(cls)
 
     @classmethod
-    def plan(cls, input: Data) -> Sequence[Planned]:  # noqa: A002 - the word for it everywhere here
+    def plan(cls, input: Data) -> Sequence[Planned]:
         """The steps of one new pipeline, in order: by default every enabled step once."""
         return [Planned(kind) for kind in cls.steps if kind.is_enabled()]
 
     @classmethod
-    def result(cls, input: Data, steps: Mapping[str, Data]) -> Data | None:  # noqa: A002
+    def result(cls, input: Data, steps: Mapping[str, Data]) -> Data | None:
         """What a committed pipeline answers, from the input and each step's recorded data."""
         return None
 

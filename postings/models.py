@@ -103,9 +103,7 @@ class Posting(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["-published_at"], name="posting_board", condition=Q(state=PostingState.PUBLISHED)
-            ),
+            models.Index(fields=["-published_at"], name="posting_board", condition=Q(state=PostingState.PUBLISHED)),
         ]
 
     def __str__(self) -> str:

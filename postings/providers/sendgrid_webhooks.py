@@ -4,6 +4,7 @@ Source: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/gett
 """
 
 import json
+import re
 import time
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ TIMESTAMP_HEADER: Final = "X-Twilio-Email-Event-Webhook-Timestamp"
 TOLERANCE: Final = 300  # seconds, in both directions
 MAX_EVENTS: Final = 5_000  # in one request; SendGrid sends at most some hundreds
 
+_SECONDS: Final = re.compile(r"[0-9]{1,12}")
+
 
 class Forged(Exception):
     """The body is not SendGrid's, or too old, or no list of events."""
@@ -22,13 +25,13 @@ class Forged(Exception):
 
 def verified_events(body: bytes, signature: str, timestamp: str, public_key: str) -> list[dict[str, Any]]:
     """The events in a request's raw body; Forged when the key has not signed it within the tolerance."""
-    if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > TOLERANCE:
+    if not _SECONDS.fullmatch(timestamp) or abs(time.time() - int(timestamp)) > TOLERANCE:
         raise Forged("The timestamp is missing or older than 300 s.")
     if not public_key or not _is_signed(body, signature, timestamp, public_key):
         raise Forged("The signature does not match.")
     try:
         events = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Forged("The body is not JSON.") from error
     if not isinstance(events, list) or len(events) > MAX_EVENTS:
         raise Forged(f"The body is not a list of at most {MAX_EVENTS} events.")

@@ -65,7 +65,7 @@ def owner_of(key: str) -> str | None:
 def read(key: str) -> bytes:
     """The object's bytes; Refused (code `object_missing`) when there is none."""
     found = _send(lambda: _client().get_object(Bucket=settings.S3_BUCKET, Key=key))
-    body: bytes = _send(lambda: found["Body"].read())
+    body: bytes = _send(found["Body"].read)
     return body
 
 

@@ -159,18 +159,21 @@ def _send(request: Callable[[stripe.StripeClient], T]) -> T:
 
 def _ours(error: stripe.StripeError) -> StepFailure:
     """Refused, unavailable or unknown; `server_error` marks an answer that Stripe stores under the key."""
-    code = (error.error.code if error.error is not None else None) or error.code or ""
-    status = error.http_status
     if isinstance(error, stripe.APIConnectionError):
         return _not_connected(error)
     if isinstance(error, stripe.CardError):
         return declined(_decline_code(error))
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return Unavailable("stripe_credentials", "Stripe refuses our key: check STRIPE_SECRET_KEY")
+    return _answered(error, (error.error.code if error.error is not None else None) or error.code or "")
+
+
+def _answered(error: stripe.StripeError, code: str) -> StepFailure:
+    status = error.http_status
     if isinstance(error, stripe.RateLimitError):
         return Unavailable(code or "rate_limited", "Stripe asks for fewer requests")
     if isinstance(error, stripe.IdempotencyError) or status == 409:
         return Unknown(code or "idempotency_conflict", "the key is in use or was used for something else")
-    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return Unavailable("stripe_credentials", "Stripe refuses our key: check STRIPE_SECRET_KEY")
     if code in ("payment_intent_unexpected_state", "charge_expired_for_capture"):
         return WrongState(code, "the intent is in another state")
     if isinstance(error, stripe.InvalidRequestError):

@@ -25,7 +25,7 @@ def verified_event(body: bytes, header: str, secrets: Sequence[str]) -> dict[str
         raise Forged("The signature's time lies in the future.")
     try:
         event = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Forged("The body is not JSON.") from error
     if not isinstance(event, dict) or not isinstance(event.get("id"), str) or not isinstance(event.get("type"), str):
         raise Forged("The body is not an event.")
@@ -41,4 +41,4 @@ def _is_signed(body: bytes, header: str, secret: str) -> bool:
 
 def _signed_at(header: str) -> float:
     times = [part[2:] for part in header.split(",") if part.startswith("t=")]
-    return float(times[0]) if times and times[0].isdigit() else float("inf")
+    return float(times[0]) if times and times[0].isascii() and times[0].isdigit() else float("inf")

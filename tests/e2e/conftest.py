@@ -44,7 +44,8 @@ class WorkerProcess:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", "pipeline,commit,rollback"]
-        command += ["-c", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "-n", f"{uuid.uuid4().hex}@test"]
+        command += ["-c", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+        command += ["-n", f"{uuid.uuid4().hex}@test"]
         seen = self.log.read_bytes().count(b" ready.") if self.log.exists() else 0
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -104,7 +105,7 @@ def crash_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def worker_environment(
-    django_db_setup: None,  # noqa: ARG001 - the workers use its database
+    django_db_setup: None,
     shared_sandbox: Sandbox,  # noqa: F811
     crash_file: Path,
 ) -> dict[str, str]:
@@ -164,7 +165,7 @@ def outside(shared_sandbox: Sandbox) -> Outside:  # noqa: F811
 
 
 @pytest.fixture
-def submit(quick_flush: None) -> Callable[..., uuid.UUID]:  # noqa: ARG001 - asked for its effect
+def submit(quick_flush: None) -> Callable[..., uuid.UUID]:
     """Start a pipeline through the real broker."""
     from pipeline.start import start
     from postings.workflow import PublishPosting

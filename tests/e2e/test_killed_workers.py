@@ -30,7 +30,7 @@ def test_a_pool_child_killed_between_effect_and_record_doubles_nothing(
     wait_for_end([pipeline], seconds=15)
     assert not crash_file.exists(), "nobody was killed: the test shows nothing"
     assert Pipeline.objects.get(pk=pipeline).state == ("committed" if card == GOOD else "rolled_back")
-    step, verb = place.split(".")
+    step, _ = place.split(".")
     assert Event.objects.filter(pipeline=pipeline, type="taken_over", step=step).exists()
     # A mail may come twice after a crash: its provider knows no key. Everything else happens once.
     outside.assert_agrees(pipeline, mails_at_most=2 if place in ("email.commit", "email.rollback") else 1)

@@ -46,9 +46,7 @@ class Outside:
     def entries(self, pipeline: uuid.UUID) -> list[dict[str, Any]]:
         """New effects of this pipeline, in order."""
         return [
-            entry
-            for entry in self.sandbox.ledger()
-            if entry["reference"] == str(pipeline) and not entry["replayed"]
+            entry for entry in self.sandbox.ledger() if entry["reference"] == str(pipeline) and not entry["replayed"]
         ]
 
     def effects(self, pipeline: uuid.UUID) -> list[str]:
@@ -147,7 +145,7 @@ def fields(plan: Plan, **changed: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def submit(broker: ScriptedBroker, plan: Plan, logo: bytes) -> Callable[..., uuid.UUID]:  # noqa: ARG001 - for their effect
+def submit(broker: ScriptedBroker, plan: Plan, logo: bytes) -> Callable[..., uuid.UUID]:
     """Start a pipeline as the accept view does; keyword arguments replace fields."""
 
     def made(card: str = "pm_card_visa", **changed: Any) -> uuid.UUID:

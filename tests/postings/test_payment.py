@@ -149,7 +149,8 @@ def test_an_answer_lost_a_day_ago_is_asked_for_not_sent_again(
     outside.fault("stripe", route, kind, times=1)
     pipeline = submit()
     broker.deliver_all()
-    Pipeline.objects.filter(pk=pipeline).update(deadline_at=Pipeline.objects.get(pk=pipeline).due_at + timedelta(days=9))
+    late = Pipeline.objects.get(pk=pipeline).due_at + timedelta(days=9)
+    Pipeline.objects.filter(pk=pipeline).update(deadline_at=late)
     outside.sandbox.post("clock", {"advance": 25 * 3600})
     advance(timedelta(hours=25))
     assert drain(pipeline, broker) == "committed"

@@ -58,9 +58,8 @@ def test_a_key_that_somebody_else_holds_is_not_overwritten(
 ) -> None:
     monkeypatch.setattr("postings.steps.logo.secrets.token_hex", lambda _: "taken")
     theirs = b"somebody else's"
-    storage.put_new(
-        "logos/taken.png", theirs, content_type="image/png", reference="other", digest=hashlib.sha256(theirs).hexdigest()
-    )
+    digest = hashlib.sha256(theirs).hexdigest()
+    storage.put_new("logos/taken.png", theirs, content_type="image/png", reference="other", digest=digest)
     pipeline = submit()
     assert drain(pipeline, broker) == "rolled_back"
     assert storage.read("logos/taken.png") == theirs
