@@ -59,7 +59,8 @@ def conf() -> Conf:
         raise ImproperlyConfigured(
             f"settings.PIPELINE has no {', '.join(unknown)}; it takes {', '.join(sorted(_NAMES))}."
         )
-    return Conf(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return Conf(**values)
 
 
 def _forget(*, setting: str, **_: object) -> None:

@@ -24,7 +24,7 @@ def formatter() -> structlog.stdlib.ProcessorFormatter:
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "logger", "event"]),
-            lambda _logger, _name, line: redact(line),
+            lambda _logger, _name, line: redact(str(line)),
         ],
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,

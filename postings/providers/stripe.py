@@ -87,7 +87,7 @@ def retrieve(intent: str) -> Intent:
 def refund(call: Call) -> str:
     """Refund a captured intent; the refund's id. One that is refunded already is fine."""
     try:
-        made = _send(lambda client: client.v1.refunds.create(dict(call.params), _options(call)))
+        made = _send(lambda client: client.v1.refunds.create(_params(call), _options(call)))
     except Refused as refused:
         if refused.code == "charge_already_refunded":
             return ""
@@ -146,8 +146,12 @@ def _options(call: Call) -> Any:
     return {"idempotency_key": call.key}
 
 
+def _params(call: Call) -> Any:
+    return dict(call.params)
+
+
 def _expanded(call: Call) -> Any:
-    return dict(call.params) | {"expand": ["latest_charge"]}
+    return _params(call) | {"expand": ["latest_charge"]}
 
 
 def _send(request: Callable[[stripe.StripeClient], T]) -> T:
