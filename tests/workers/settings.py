@@ -1,0 +1,15 @@
+"""The project's settings and the test-only workflow; for the worker processes of these tests."""
+
+from datetime import timedelta
+
+from config.settings import *  # noqa: F403
+from config.settings import INSTALLED_APPS, PIPELINE, env
+
+INSTALLED_APPS += ["tests.workers.shop"]
+PIPELINE |= {
+    "CRASH_FILE": env.text("CRASH_FILE"),
+    "ON_ATTENTION": "",
+    "OWNER_GRACE": timedelta(0),  # the server of a test run has often just been started
+    "LEASE": env.seconds("LEASE_SECONDS", 60),
+    "LEASE_MARGIN": env.seconds("LEASE_SECONDS", 60) / 4,
+}
