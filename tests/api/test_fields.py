@@ -79,7 +79,7 @@ def test_all_optional_fields_are_taken(post, fields):
         ("country", "Germany", "unknown_country"),
         ("country", "XX", "unknown_country"),
         ("country", "DEU", "unknown_country"),
-        ("country", "Ⅾ", "unknown_country"),
+        ("country", "\u216e", "unknown_country"),
         ("company_website", "http://www.example.com/", "not_https"),
         ("company_website", "www.example.com", "invalid_url"),
         ("company_website", "javascript:alert(1)", "invalid_url"),
@@ -159,9 +159,7 @@ def test_control_characters_are_refused_in_every_line(post, plan, fields, field)
 
 @pytest.mark.parametrize("bad", ["\0", "\x08", "\x1b", "\x7f"])
 def test_a_description_has_no_control_characters_but_tabs_and_line_ends(post, fields, bad):
-    assert refused(post, fields | {"description": fields["description"] + bad}) == {
-        "description": "control_characters"
-    }
+    assert refused(post, fields | {"description": fields["description"] + bad}) == {"description": "control_characters"}
 
 
 def test_line_ends_in_a_description_become_newlines(post, fields):
@@ -207,7 +205,8 @@ def test_a_file_in_place_of_text_is_refused(post, fields):
 
 
 CARDS = ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "3782 822463 10005", "4222222222222"]
-CARDS += ["5555.5555.5555.4444", "6011 1111 1111 1117", "2223003122003222", "card:4000056655665556!", "４２４２４２４２４２４２４２４２"]
+CARDS += ["5555.5555.5555.4444", "6011 1111 1111 1117", "2223003122003222", "card:4000056655665556!"]
+CARDS += ["\uff14\uff12" * 8]  # digits of full width
 
 
 @pytest.mark.parametrize("field", [*TEXT, "apply_email", "salary_min", "remote", "recaptcha_token", "note"])
@@ -307,7 +306,11 @@ def test_a_body_that_is_no_json_object_is_400(post, name):
         (b"--x\r\n", "multipart/form-data"),
         (b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\ncut off', "multipart/form-data; boundary=x"),
         (b"--x--\r\n", "multipart/form-data; boundary=" + "x" * 10_000),
-        (b"".join(b'--x\r\nContent-Disposition: form-data; name="a%d"\r\n\r\n1\r\n' % n for n in range(1500)) + b"--x--", "multipart/form-data; boundary=x"),
+        (
+            b"".join(b'--x\r\nContent-Disposition: form-data; name="a%d"\r\n\r\n1\r\n' % n for n in range(1500))
+            + b"--x--",
+            "multipart/form-data; boundary=x",
+        ),
         (
             b'--x\r\nContent-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64\r\n\r\n%%%\r\n--x--',
             "multipart/form-data; boundary=x",

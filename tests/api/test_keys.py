@@ -56,8 +56,21 @@ def test_quoted_and_bare_spell_the_same_key(post, fields, one, other):
 
 @pytest.mark.parametrize(
     "key",
-    ["short", "k" * 256, "with blank", '"with blank"', '"unfinished', '"abcdefgh"x', '"abc\\defgh"', '"seven77"', "schlüssel-1"]
-    + ['""', "        ", "tab\tinside", "nul\0inside"],
+    [
+        "short",
+        "k" * 256,
+        "with blank",
+        '"with blank"',
+        '"unfinished',
+        '"abcdefgh"x',
+        '"abc\\defgh"',
+        '"seven77"',
+        "schlüssel-1",
+        '""',
+        "        ",
+        "tab\tinside",
+        "nul\x00inside",
+    ],
 )
 def test_a_malformed_key_is_400(post, fields, key):
     problem(post(fields, key=key), 400)

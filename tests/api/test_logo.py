@@ -89,7 +89,9 @@ def test_every_kind_of_pixel_is_taken(mode):
     logo.check(out.getvalue())
 
 
-@pytest.mark.parametrize("text", ["%%%%", "nonsense!", "data:image/png;base64", "data:image/png,abc", "äöü", "a", "=" * 10])
+@pytest.mark.parametrize(
+    "text", ["%%%%", "nonsense!", "data:image/png;base64", "data:image/png,abc", "äöü", "a", "=" * 10]
+)
 def test_bad_base64_is_an_error_of_the_field(post, fields, text):
     assert set(wrong(post(fields | {"logo": text}))) == {"logo"}
     assert rows() == NOTHING

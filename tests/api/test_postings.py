@@ -120,12 +120,16 @@ EVIL = [
 @pytest.mark.parametrize("text", EVIL)
 def test_a_description_can_run_nothing(text):
     html = rendered(text)
-    assert not [bad for bad in ("<script", "<img", "<svg", "<iframe", "<style", 'href="javascript', 'href="data') if bad in html]
+    assert not [
+        bad for bad in ("<script", "<img", "<svg", "<iframe", "<style", 'href="javascript', 'href="data') if bad in html
+    ]
     assert not re.search(r"<[^>]*\son\w+=", html)
 
 
 def test_a_description_may_be_formatted():
-    html = rendered("# Title\n\n**Bold** and [a link](https://example.com)\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |")
+    html = rendered(
+        "# Title\n\n**Bold** and [a link](https://example.com)\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    )
     assert "<h2>Title</h2>" in html, "the page has the one h1"
     assert "<strong>Bold</strong>" in html
     assert 'rel="nofollow noopener noreferrer ugc"' in html

@@ -66,23 +66,40 @@ def test_a_new_pipeline_has_the_documented_shape(http, begin):
     } | {"page": f"http://testserver/pipelines/{pipeline}/"}  # fmt: skip
 
 
-STAGING, COMMITTING, BACK = "staging", "committing", "rolling_back"
 PROGRESS = [
     # pipeline state, steps' states, completed, percent, message
     ("staging", ["pending"] * 4, 0, 0, "0 of 4 steps completed: doing 0"),
     ("staging", ["staging", "pending", "pending", "pending"], 0, 0, "0 of 4 steps completed: doing 0"),
     ("staging", ["staged", "staged", "staging", "pending"], 2, 25, "2 of 4 steps completed: doing 2"),
     ("staging", ["skipped", "staged", "staging", "pending"], 2, 37, "2 of 4 steps completed: doing 2"),
-    ("waiting", ["staged", "staged", "staging", "pending"], 2, 25, "2 of 4 steps completed: waiting for your confirmation"),
+    (
+        "waiting",
+        ["staged", "staged", "staging", "pending"],
+        2,
+        25,
+        "2 of 4 steps completed: waiting for your confirmation",
+    ),
     ("committing", ["staged"] * 4, 4, 50, "4 of 4 steps completed: making them final (0 of 4 done)"),
-    ("committing", ["committing", "staged", "committed", "staged"], 4, 62, "4 of 4 steps completed: making them final (1 of 4 done)"),
+    (
+        "committing",
+        ["committing", "staged", "committed", "staged"],
+        4,
+        62,
+        "4 of 4 steps completed: making them final (1 of 4 done)",
+    ),
     ("committing", ["committed"] * 4, 4, 99, "4 of 4 steps completed: making them final (4 of 4 done)"),
     ("committed", ["skipped", "committed", "committed", "skipped"], 4, 100, "4 of 4 steps completed and final"),
     ("rolling_back", ["staged", "rolling_back", "rolled_back", "pending"], 1, 12, "Rolling back: 1 of 4 steps undone"),
-    ("rolling_back", ["rolled_back", "rolled_back", "rolled_back", "rolling_back"], 3, 0, "Rolling back: 3 of 4 steps undone"),
+    (
+        "rolling_back",
+        ["rolled_back", "rolled_back", "rolled_back", "rolling_back"],
+        3,
+        0,
+        "Rolling back: 3 of 4 steps undone",
+    ),
     ("rolled_back", ["rolled_back"] * 4, 4, 0, "Rolled back: 4 of 4 steps undone"),
     ("rolled_back", ["skipped"] * 4, 4, 99, "Rolled back: 4 of 4 steps undone"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("state", "steps", "completed", "percent", "message"), PROGRESS)
@@ -170,13 +187,16 @@ def test_needs_attention_is_shown(http, begin):
 
 
 @pytest.mark.parametrize(
-    "path", ["", "nonsense/", "0/", f"{uuid.uuid4()}/", f"{uuid.uuid4()}/events/", f"{uuid.uuid4()}/stream/", "%00/", "../"]
+    "path",
+    ["", "nonsense/", "0/", f"{uuid.uuid4()}/", f"{uuid.uuid4()}/events/", f"{uuid.uuid4()}/stream/", "%00/", "../"],
 )
 def test_an_unknown_or_malformed_id_is_404(http, db, path):
     problem(http.get(f"/api/v1/pipelines/{path}"), 404, "not_found")
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1/", "/api/v2/postings/", "/api/v1/postings", "/api/v1/nothing/"])
+@pytest.mark.parametrize(
+    "path", ["/api", "/api/", "/api/v1/", "/api/v2/postings/", "/api/v1/postings", "/api/v1/nothing/"]
+)
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
 def test_an_unknown_route_is_404(http, db, path, method):
     problem(getattr(http, method)(path), 404, "not_found")
@@ -265,7 +285,7 @@ def test_what_is_decided_cannot_be_cancelled(http, begin):
     pipeline = begin()
     for step in ("logo", "posting", "payment", "email"):
         job = Job(pipeline, step, Verb.STAGE)
-        begun, view = transitions.claim(job, 1)
+        begun, _ = transitions.claim(job, 1)
         row = Pipeline.objects.get(pk=pipeline)
         transitions.advance(job, begun, data={}, note={}, seen_seq=row.seq)
     body = problem(http.post(URL.format(pipeline) + "cancel/"), 409, "illegal_action")

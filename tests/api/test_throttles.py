@@ -57,7 +57,9 @@ def test_a_forwarded_address_counts_only_behind_known_proxies(rf, settings):
     forged = client_of(rf.get("/", headers={"X-Forwarded-For": "1.2.3.4"}))
     assert forged == client_of(rf.get("/"))
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
-    behind = [client_of(rf.get("/", headers={"X-Forwarded-For": f"{spoof}, 1.2.3.4"})) for spoof in ("9.9.9.9", "8.8.8.8")]
+    behind = [
+        client_of(rf.get("/", headers={"X-Forwarded-For": f"{spoof}, 1.2.3.4"})) for spoof in ("9.9.9.9", "8.8.8.8")
+    ]
     assert behind[0] == behind[1] != forged
 
 

@@ -21,9 +21,7 @@ committed = pytest.mark.django_db(transaction=True, available_apps=APPS)
 @pytest.fixture
 def key(settings):
     made = ec.generate_private_key(ec.SECP256R1())
-    public = made.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = made.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     settings.SENDGRID_WEBHOOK_PUBLIC_KEY = base64.b64encode(public).decode()
     return made
 
@@ -144,7 +142,9 @@ def test_without_a_secret_nothing_is_believed(tell_stripe, begin, settings):
     problem(tell_stripe(an_event(begin()), secret=""), 400)
 
 
-@pytest.mark.parametrize("body", [b"nonsense", b"[]", b"{}", b"null", b'{"id": 5, "type": "x"}', b'{"id": "evt_1"}', b""])
+@pytest.mark.parametrize(
+    "body", [b"nonsense", b"[]", b"{}", b"null", b'{"id": 5, "type": "x"}', b'{"id": "evt_1"}', b""]
+)
 def test_a_signed_body_that_is_no_event_is_refused(tell_stripe, body):
     problem(tell_stripe(body), 400)
 
@@ -168,7 +168,9 @@ def test_an_event_of_no_pipeline_is_stored_and_answered_2xx(tell_stripe, event):
 
 
 @committed
-@pytest.mark.parametrize(("kind", "code"), [("charge.refunded", "refunded_at_stripe"), ("charge.dispute.created", "disputed")])
+@pytest.mark.parametrize(
+    ("kind", "code"), [("charge.refunded", "refunded_at_stripe"), ("charge.dispute.created", "disputed")]
+)
 def test_money_that_goes_back_without_us_needs_a_person(tell_stripe, begin, broker, kind, code):
     pipeline = begin()
     drain(pipeline, broker)
