@@ -89,7 +89,7 @@ class Watcher:
                     self._wake(marks)
                     await asyncio.sleep(TICK)
             finally:
-                thread.submit(connection.close)
+                thread.submit(_let_go)
 
     def _wake(self, marks: dict[uuid.UUID, Mark]) -> None:
         for waiting in list(self._waiting):
@@ -107,6 +107,11 @@ def _look(watched: set[uuid.UUID]) -> dict[uuid.UUID, Mark]:
         log.warning("watching: the database does not answer (%s)", type(error).__name__)
         connection.close()
         return {}
+
+
+def _let_go() -> None:
+    """Close this thread's connection (`connection` is another one in each thread)."""
+    connection.close()
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()
