@@ -76,7 +76,7 @@ def run(job: Job) -> Ended:
     try:
         return _run(job)
     except LostOwnership as lost:
-        log.warning("pipeline %s: %s of %s stopped: %s", job.pipeline, job.verb, job.step, lost)
+        log.warning("pipeline %s: stopped in %s", job.pipeline, lost)
         return Ended()
     except BaseException:
         _start_afresh()
@@ -258,7 +258,7 @@ def _record(work: Work, move: Move, then: Job | None) -> Advanced | str:
                 # The customer or a person turned it back meanwhile: what is left is to end this attempt.
                 after = transitions.fail(job, begun, error=failure, delay=timedelta(0), mark=False)
     if after is None:
-        raise LostOwnership("its fence was raised")
+        raise LostOwnership(f"{job.verb} of {job.step}: its fence was raised")
     return after
 
 

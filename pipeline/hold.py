@@ -33,14 +33,14 @@ class Hold:
     def check(self) -> None:
         """LostOwnership unless the owner's lock is held and enough of the lease is left for an effect."""
         if not owner().is_alive(self._begun.owner):
-            raise LostOwnership("the process's lock is gone")
+            raise self._lost("the process's lock is gone")
         if self.now() > self._begun.lease_until - conf().LEASE_MARGIN:
-            raise LostOwnership("its lease is nearly over")
+            raise self._lost("its lease is nearly over")
 
     def record(self, data: Mapping[str, Any], calls: Mapping[str, Any]) -> None:
         """Write under the fence; LostOwnership when somebody else has the job."""
         if transitions.record(self._job, self._begun, data, calls) is None:
-            raise LostOwnership("its fence was raised")
+            raise self._lost("its fence was raised")
 
     def secret(self, name: str) -> str:
         """Decrypt the secret; PipelineError when it was erased or never given."""
@@ -55,3 +55,6 @@ class Hold:
         if found is None:
             raise PipelineError(f"Pipeline {self._view.id} has no attachment {name!r} (any more).")
         return bytes(found.content)
+
+    def _lost(self, why: str) -> LostOwnership:
+        return LostOwnership(f"{self._job.verb} of {self._job.step}: {why}")

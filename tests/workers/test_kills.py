@@ -1,7 +1,5 @@
 """kill -9 between effect and record, of a pool process and of a whole group."""
 
-import os
-import signal
 import time
 
 import pytest
@@ -46,23 +44,3 @@ def test_links_that_were_done_on_the_way_are_taken_off_the_chain(worker, submit,
     assert messages <= (7 if worker.goes_on else 5 * len(STEPS) + 3)
     for pipeline in pipelines:
         ledger.assert_agrees(pipeline)
-
-
-@pytest.mark.parametrize("where", ["logo.stage", "payment.commit", "logo.rollback"])
-def test_a_whole_group_killed_after_an_effect_is_replaced_by_another_worker(
-    where, worker, start_worker, place, submit, ledger
-):
-    step, verb = where.split(".")
-    refuse = {"refuse": "payment.commit"} if verb == "rollback" else {}
-    worker_before = worker.process.pid
-    os.killpg(worker_before, signal.SIGSTOP)  # so that the victim is the one that begins it
-    victim = start_worker().wait()
-    pipeline = submit(gates={where: str(place[0] / "never")}, **refuse)
-    wait_until(lambda: ledger.has(pipeline, where))
-    victim.kill()
-    killed = time.monotonic()
-    os.killpg(worker_before, signal.SIGCONT)
-    wait_for_end([pipeline], 15)
-    assert time.monotonic() - killed < 8
-    assert was_taken_over(pipeline, step)
-    ledger.assert_agrees(pipeline, repeats=1)

@@ -21,7 +21,7 @@ def test_a_process_that_was_stopped_past_its_lease_writes_nothing_when_it_wakes(
     finally:
         os.kill(pid, signal.SIGCONT)
     logs = [one.log, two.log]
-    wait_until(lambda: any("commit of payment stopped" in log.read_text() for log in logs))
+    wait_until(lambda: any("stopped in commit of payment: its fence was raised" in log.read_text() for log in logs))
     assert Event.objects.filter(pipeline=pipeline).count() == events
     assert Event.objects.get(pipeline=pipeline, type="taken_over").data == {"why": "lease ended"}
     assert Step.objects.get(pipeline=pipeline, name="payment").commit_attempts == 2
