@@ -24,10 +24,11 @@ class _OrJson(DefaultContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         """The renderer and its media type."""
         try:
-            return super().select_renderer(request, renderers, format_suffix)
+            chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
         except NotAcceptable:
             first = next(iter(renderers))
             return first, first.media_type
+        return chosen
 
 
 class _Schema(SpectacularAPIView):

@@ -6,7 +6,6 @@ These serializers describe; pipeline/api/resource.py renders. A test compares th
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
@@ -131,6 +130,14 @@ class EventResource(serializers.Serializer[Any]):
     data = serializers.DictField()  # type: ignore[assignment]
 
 
+class StreamedEvent(serializers.Serializer[Any]):
+    """One server-sent event."""
+
+    id = serializers.CharField(help_text="The event's `seq`.")
+    event = serializers.CharField(help_text="The event's `type`.")
+    data = serializers.CharField(help_text="The event as JSON.")  # type: ignore[assignment]
+
+
 class EventPage(serializers.Serializer[Any]):
     """Up to 100 events, oldest first."""
 
@@ -232,7 +239,7 @@ describe_stream: Final[Decorator] = extend_schema(
     description="Server-sent events: `id` is the seq, `event` the type, `data` the event as JSON. Ends after the last.",
     parameters=[request_header("Last-Event-ID", "Resume after this seq.", schema={"type": "integer"}), AFTER],
     responses={
-        (200, "text/event-stream"): OpenApiTypes.STR,
+        (200, "text/event-stream"): StreamedEvent,
         204: OpenApiResponse(description="The client has seen the last event: there is nothing to come back for."),
     }
     | problems(404),

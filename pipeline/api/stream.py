@@ -127,5 +127,5 @@ def _message(event: Event) -> bytes:
 
 
 def _position(request: HttpRequest | Request) -> int:
-    said = request.headers.get("Last-Event-ID", "").strip() or request.GET.get("after", "")
-    return parse_seq(said or "0", "Last-Event-ID")
+    said = request.headers.get("Last-Event-ID", "").strip() or request.GET.get("after", "0")
+    return parse_seq(said, "Last-Event-ID")

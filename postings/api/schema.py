@@ -10,6 +10,10 @@ from postings.api.serializers import PostingSubmission
 from postings.models import EmploymentType, SalaryUnit
 
 _LOGO: Final = "PNG, JPEG or WebP of at most 2 MiB and 4096 by 4096 pixels, one frame; decided by its bytes."
+CURSOR: Final = (
+    r"^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?Z"
+    r"_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+)
 _RECAPTCHA: Final = "Needed only where reCAPTCHA is switched on. Not part of what makes two submissions the same."
 
 
@@ -94,7 +98,7 @@ describe_submission: Final[Decorator] = describe_accept(
 describe_postings: Final[Decorator] = extend_schema(
     operation_id="postings",
     summary="Published postings, newest first",
-    parameters=[OpenApiParameter("after", str, description="As `next` has it.")],
+    parameters=[OpenApiParameter("after", {"type": "string", "pattern": CURSOR}, description="As `next` has it.")],
     responses={200: PostingPage} | problems(401),
 )
 describe_posting: Final[Decorator] = extend_schema(

@@ -1,5 +1,6 @@
 """The shop over HTTP: accepting postings, the published ones, the plans on sale."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,7 +18,13 @@ from pipeline.api.read import base_url
 from pipeline.api.resource import rfc3339
 from pipeline.api.throttles import Throttle
 from pipeline.api.waiting import PipelineResponse
-from postings.api.schema import describe_plans, describe_posting, describe_postings, describe_submission
+from postings.api.schema import (
+    CURSOR,
+    describe_plans,
+    describe_posting,
+    describe_postings,
+    describe_submission,
+)
 from postings.api.serializers import PlanSerializer, posting_json
 from postings.models import Plan, Posting, PostingState
 from postings.submission import PostingAcceptance
@@ -45,15 +52,15 @@ class PostingsView(AcceptView):
     def get(self, request: Request) -> Response:
         """Newest first, in pages of 50 by the last one's time and id."""
         site = base_url(request)
-        after = request.query_params.get("after", "")
+        after = request.query_params.get("after")
         found = _published().order_by("-published_at", "-pk")
-        rows = list((_older(found, after) if after else found)[: PAGE + 1])
+        rows = list((found if after is None else _older(found, after))[: PAGE + 1])
         shown = rows[:PAGE]
         following = f"{site}{request.path}?after={_cursor(shown[-1])}" if len(rows) > PAGE else None
         return Response(
             {
                 "next": following,
-                "previous": f"{site}{request.path}" if after else None,
+                "previous": None if after is None else f"{site}{request.path}",
                 "results": [posting_json(row, site) for row in shown],
             }
         )
@@ -112,8 +119,8 @@ def _older(postings: QuerySet[Posting], cursor: str) -> QuerySet[Posting]:
     text, _, key = cursor.partition("_")
     try:
         at, last = parse_datetime(text), uuid.UUID(key)
-    except ValueError:
+    except ValueError:  # such as the 31st of February
         at = None
-    if at is None or at.tzinfo is None:
+    if at is None or not re.fullmatch(CURSOR, cursor):
         raise Problem(400, "invalid_cursor", "Wrong position", "Follow `next` as it was given.")
     return postings.filter(Q(published_at__lt=at) | Q(published_at=at, pk__lt=last))
