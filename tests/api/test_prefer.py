@@ -93,8 +93,7 @@ def test_waiting_for_the_customer_is_202_with_what_to_do(post, fields, outside, 
     fields["payment_method"] = "pm_card_authenticationRequired"
     fields["logo"] = _base64(64)
     made = post(fields, key=key).json()
-    while Pipeline.objects.get(pk=made["id"]).state == "staging":
-        broker.deliver()
+    drive_until(made["id"], "waiting", broker)
     response = post(fields, key=key, Prefer="wait=1")
     assert (response.status_code, response.json()["state"]) == (202, "waiting")
     assert response.json()["next_action"]["type"] == "confirm_payment"
@@ -107,3 +106,25 @@ def _base64(side):
     out = BytesIO()
     Image.new("RGB", (side, side)).save(out, "PNG")
     return base64.b64encode(out.getvalue()).decode()
+
+
+@pytest.mark.parametrize(("outcome", "end"), [("succeed", "committed"), ("fail", "rolled_back")])
+def test_3d_secure_goes_from_waiting_to_its_end(post, fields, http, outside, broker, outcome, end):  # noqa: F811
+    fields["payment_method"] = "pm_card_authenticationRequired"
+    made = post(fields).json()
+    drive_until(made["id"], "waiting", broker)
+    waiting = http.get(f"/api/v1/pipelines/{made['id']}/").json()
+    assert waiting["message"] == "2 of 4 steps completed: waiting for your confirmation"
+    intent = waiting["next_action"]["client_secret"].split("_secret_")[0]
+    outside.sandbox.post(f"stripe/payment_intents/{intent}/authenticate", {"outcome": outcome})
+    assert http.post(f"/api/v1/pipelines/{made['id']}/resume/").status_code == 202
+    drain(made["id"], broker)
+    ended = http.get(f"/api/v1/pipelines/{made['id']}/").json()
+    assert (ended["state"], ended["next_action"]) == (end, None)
+    if end == "rolled_back":
+        assert (ended["error"]["code"], ended["error"]["step"]) == ("authentication_failed", "payment")
+
+
+def drive_until(pipeline, state, broker):
+    while Pipeline.objects.get(pk=pipeline).state != state:
+        assert broker.deliver() is not None
