@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME = Path("requirements.lock")
 TESTS = Path("tests/requirements.lock")
-EXTRAS = {RUNTIME: ["--extra", "local"], TESTS: ["--all-extras", "--constraint", str(RUNTIME)]}
+EXTRAS = {RUNTIME: ["--extra", "local", "--extra", "examples"], TESTS: ["--all-extras", "--constraint", str(RUNTIME)]}
 DIGEST = re.compile(r"^# Dependencies of pyproject\.toml: sha256:([0-9a-f]{64})$", re.MULTILINE)
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)")
 HOST = re.compile(r"https?://|--(?:extra-)?index-url|--find-links|--trusted-host")
