@@ -23,7 +23,7 @@ demo: ## everything running on this machine, with two sample postings; ARGS="--o
 
 test: ## the tests, on a real PostgreSQL and Redis; ARGS are pytest's
 	$(call needs,tests)
-	@exec $(PY) -m config.local.run --fast -- $(PY) -m pytest $(ARGS)
+	@exec $(PY) -m config.local.run --fast -- $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: ## ruff, mypy, import-linter, migrations, system checks, locks
 	$(call needs,tests)

@@ -36,12 +36,11 @@ def test_a_pool_child_killed_between_effect_and_record_doubles_nothing(
     outside.assert_agrees(pipeline, mails_at_most=2 if place in ("email.commit", "email.rollback") else 1)
 
 
-@pytest.mark.parametrize("go_on", ["1", "0"])
 def test_whole_workers_killed_again_and_again_lose_and_double_nothing(
-    start_worker: Callable[..., WorkerProcess], outside: Outside, submit: Submit, go_on: str
+    start_worker: Callable[..., WorkerProcess], outside: Outside, submit: Submit
 ) -> None:
     chance = random.Random(7)
-    workers = [start_worker(PIPELINE_GO_ON=go_on) for _ in range(2)]
+    workers = [start_worker() for _ in range(2)]
     pipelines = [submit(chance.choice([GOOD, GOOD, DECLINED])) for _ in range(30)]
     for number in range(4):
         time.sleep(chance.uniform(0.2, 0.6))  # somewhere in the middle of something
