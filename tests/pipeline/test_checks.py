@@ -59,10 +59,12 @@ def test_a_setting_that_does_not_exist(settings):
     assert "LEASE" in message.hint
 
 
-def test_secrets_without_a_key(tune, world):
+def test_secrets_without_a_key(tune, world, monkeypatch):
     tune(SECRET_KEYS=())
+    monkeypatch.setattr(checks, "all_workflows", list)
     assert ids(checks.check_settings(None)) == []
-    with throwaway(world.step("account", secrets=("password",))):
+    with throwaway(world.step("account", secrets=("password",))) as workflow:
+        monkeypatch.setattr(checks, "all_workflows", lambda: [workflow])
         assert ids(checks.check_settings(None)) == ["pipeline.E002"]
         tune(SECRET_KEYS=(Fernet.generate_key().decode(),))
         assert ids(checks.check_settings(None)) == []
