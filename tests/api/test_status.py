@@ -17,6 +17,8 @@ from pipeline.testing import drain
 from pipeline.workflow import Skip, Wait
 from tests.api.conftest import APPS, problem
 
+NOBODY = "0199f000-0000-7000-8000-000000000000"  # a well-formed id that no pipeline has
+
 URL = "/api/v1/pipelines/{}/"
 committed = pytest.mark.django_db(transaction=True, available_apps=APPS)
 
@@ -188,7 +190,7 @@ def test_needs_attention_is_shown(http, begin):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "nonsense/", "0/", f"{uuid.uuid4()}/", f"{uuid.uuid4()}/events/", f"{uuid.uuid4()}/stream/", "%00/", "../"],
+    ["", "nonsense/", "0/", f"{NOBODY}/", f"{NOBODY}/events/", f"{NOBODY}/stream/", "%00/", "../"],
 )
 def test_an_unknown_or_malformed_id_is_404(http, db, path):
     problem(http.get(f"/api/v1/pipelines/{path}"), 404, "not_found")

@@ -1,11 +1,10 @@
 """What must never be, the database refuses whoever writes it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from pipeline.models import Attachment, Event, Pipeline, Step
 from pipeline.testing import drain
