@@ -14,12 +14,13 @@ _PACKAGES: Final = ("celery", "kombu", "redis", "django", "djangorestframework",
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and system."""
+    """Processor, cores, memory, system, and how busy it was with other things in the minute before."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.release()}",
+        "load_before": round(os.getloadavg()[0], 1),
     }
 
 

@@ -26,7 +26,7 @@ class Amount:
     settings: Sequence[Setting]
 
 
-FULL: Final = Amount(3, 1500, [Setting("prefork", 2, 1), Setting("prefork", 2, 4), Setting("prefork", 2, 16)])
+FULL: Final = Amount(3, 1000, [Setting("prefork", 2, 1), Setting("prefork", 2, 4), Setting("prefork", 2, 16)])
 QUICK: Final = Amount(2, 500, [Setting("prefork", 2, 4)])
 
 
