@@ -214,7 +214,10 @@ def _wrong_queues(celery: Any) -> list[CheckMessage]:
 
 
 def _wrong_routes(celery: Any) -> list[CheckMessage]:
-    """On Redis a message to a named exchange is dropped without a word when its bindings are lost."""
+    """On Redis a message to a named exchange is dropped without a word when its bindings are lost.
+
+    A queue's own direct exchange is not used: Celery publishes by the queue's name then.
+    """
     if not str(celery.broker_url or "").startswith(("redis", "rediss", "sentinel")):
         return []
     routes = celery.task_routes if isinstance(celery.task_routes, dict) else {}
@@ -224,7 +227,7 @@ def _wrong_routes(celery: Any) -> list[CheckMessage]:
     by_queue = [
         queue.name
         for queue in celery.task_queues or ()
-        if not isinstance(queue, str) and queue.exchange is not None and queue.exchange.name
+        if not isinstance(queue, str) and queue.exchange is not None and queue.exchange.type != "direct"
     ]
     hint = "On Redis name queues only: after FLUSHALL such messages vanish, and publishing them reports success."
     return [

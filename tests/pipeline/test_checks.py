@@ -9,6 +9,7 @@ from django.core.checks import run_checks
 from django.db import connections
 from kombu import Exchange, Queue
 
+from config.celery import app
 from pipeline import checks, registry
 from pipeline.testing import drain, throwaway
 from pipeline.workflow import Workflow
@@ -47,6 +48,7 @@ def check_celery(monkeypatch):
 
 
 def test_this_projects_own_settings_pass():
+    assert app.amqp.queues["commit"].exchange.name  # Celery gives each queue one when it is first used
     own = [message for message in run_checks() if (message.id or "").startswith("pipeline.")]
     assert own == []
 
@@ -139,7 +141,11 @@ def test_celerys_settings(change, found, check_celery):
 
 
 def test_a_queue_with_an_exchange_of_its_own_on_redis(check_celery):
-    queues = [Queue("pipeline"), Queue("rollback"), Queue("commit", Exchange("jobs"), routing_key="commit")]
+    queues = [
+        Queue("pipeline"),
+        Queue("rollback"),
+        Queue("commit", Exchange("jobs", type="topic"), routing_key="commit"),
+    ]
     assert check_celery(task_queues=queues) == ["pipeline.E108"]
     assert check_celery(task_queues=queues, broker_url="amqp://127.0.0.1//") == []
 
