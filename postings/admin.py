@@ -1,17 +1,22 @@
-"""Plans are edited here; postings are only looked at: their pipelines make, publish and remove them."""
+"""Plans are edited here; postings are looked at and withdrawn: their pipelines make, publish and end them."""
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pipeline.admin.operations import ReasonForm
 from pipeline.admin.paginator import EstimatingPaginator
-from postings import presentation
+from pipeline.errors import IllegalAction
+from postings import endings, presentation
 from postings.models import Plan, Posting, PostingState
 
 if TYPE_CHECKING:
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 else:
     _PlanAdmin = _PostingAdmin = admin.ModelAdmin
 
+
+AT_ONCE = 100  # postings that one action withdraws; each is a pipeline of its own
 
 admin.site.site_header = admin.site.site_title = "Job board"
 admin.site.index_title = "Operations"
@@ -42,7 +49,7 @@ class PlanAdmin(_PlanAdmin):
 
 @admin.register(Posting)
 class PostingAdmin(_PostingAdmin):
-    """Read-only, with links to the public page and to the pipeline."""
+    """Read-only, with links to the public page and to the pipelines; whoever may can withdraw."""
 
     list_display = ["title", "company_name", "state", "published_at", "expires_at"]
     list_filter = ["state"]
@@ -52,12 +59,14 @@ class PostingAdmin(_PostingAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = EstimatingPaginator
+    actions = ["withdraw"]
     search_fields = ["slug__exact"]
     search_help_text = "A posting's whole slug, as in the address of its page."
     fields = [
         ("state", "page"),
         ("published_at", "expires_at"),
         ("plan", "made_by"),
+        ("ended_at", "taken_down_by"),
         "title",
         ("company_name", "company_website"),
         "description",
@@ -65,7 +74,7 @@ class PostingAdmin(_PostingAdmin):
         "place",
         ("apply_url", "apply_email"),
     ]
-    readonly_fields = ["page", "made_by", "salary", "place"]
+    readonly_fields = ["page", "made_by", "ended_at", "taken_down_by", "salary", "place"]
 
     @admin.display(description="public page", empty_value="-")
     def page(self, posting: Posting) -> SafeString | None:
@@ -78,8 +87,48 @@ class PostingAdmin(_PostingAdmin):
     @admin.display(description="pipeline")
     def made_by(self, posting: Posting) -> SafeString:
         """The one that made it."""
-        address = reverse("admin:pipeline_pipeline_change", args=[posting.pipeline_id])
-        return format_html('<a href="{}">{}</a>', address, posting.pipeline_id)
+        return _pipeline_link(posting.pipeline_id)
+
+    @admin.display(description="taken down by", empty_value="-")
+    def taken_down_by(self, posting: Posting) -> SafeString | None:
+        """The pipeline of its withdrawal or expiry, as soon as that has begun."""
+        return _pipeline_link(posting.ended_by) if posting.ended_by else None
+
+    @admin.action(description="Withdraw and refund (asks for a reason)", permissions=["withdraw"])
+    def withdraw(self, request: HttpRequest, rows: QuerySet[Posting]) -> HttpResponse | None:
+        """Ask for one reason, then start a withdrawal of each of the selected."""
+        postings = list(rows[: AT_ONCE + 1])
+        if len(postings) > AT_ONCE:
+            self.message_user(request, f"Select at most {AT_ONCE} postings at once.", messages.ERROR)
+            return None
+        form = ReasonForm(request.POST if "apply" in request.POST else None)
+        if form.is_valid():
+            for posting in postings:
+                self._withdraw(request, posting, form.cleaned_data["reason"])
+            return None
+        context = self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "title": "Withdraw and refund",
+            "media": self.media,
+            "postings": [(posting, presentation.price(posting.plan)) for posting in postings],
+            "form": form,
+            "back": request.get_full_path(),
+        }
+        return TemplateResponse(request, "admin/postings/posting/withdraw.html", context)
+
+    def _withdraw(self, request: HttpRequest, posting: Posting, reason: str) -> None:
+        try:
+            started = endings.withdraw(posting, by=request.user.get_username(), reason=reason, user=request.user.pk)
+        except IllegalAction as illegal:
+            self.message_user(request, str(illegal), messages.ERROR)
+            return
+        doing = "is being withdrawn" if started.is_new else "was being withdrawn already"
+        link = _pipeline_link(started.id)
+        self.message_user(request, format_html("{} {}: follow pipeline {}.", str(posting), doing, link))
+
+    def has_withdraw_permission(self, request: HttpRequest) -> bool:
+        """A refund is no view: it has a permission of its own."""
+        return request.user.has_perm("postings.withdraw_posting")
 
     @admin.display(description="salary", empty_value="-")
     def salary(self, posting: Posting) -> str | None:
@@ -102,3 +151,8 @@ class PostingAdmin(_PostingAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Posting | None = None) -> bool:
         """A paid posting is not deleted by hand."""
         return False
+
+
+def _pipeline_link(pipeline: uuid.UUID) -> SafeString:
+    address = reverse("admin:pipeline_pipeline_change", args=[pipeline])
+    return format_html('<a href="{}">{}</a>', address, pipeline)

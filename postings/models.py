@@ -58,6 +58,10 @@ class PostingState(models.TextChoices):
     # Staged: inserted with its pipeline's step, seen by nobody.
     PUBLISHED = "published", "Published"
     # Committed: on the board.
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    # Taken down and refunded by staff: its page answers 410.
+    EXPIRED = "expired", "Expired"
+    # Taken down at the end of its time, which the customer has had: nothing is refunded.
 
 
 class Posting(models.Model):
@@ -88,14 +92,25 @@ class Posting(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     published_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.UUIDField(null=True, blank=True, editable=False)  # the pipeline that takes it down
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["-published_at"]
+        permissions = [("withdraw_posting", "Can withdraw a posting and refund it")]
         constraints = [
             models.CheckConstraint(
-                condition=Q(state=PostingState.PUBLISHED, published_at__isnull=False, expires_at__isnull=False)
-                | Q(state=PostingState.HIDDEN),
+                condition=Q(published_at__isnull=False, expires_at__isnull=False) | Q(state=PostingState.HIDDEN),
                 name="posting_published_has_dates",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[PostingState.HIDDEN, PostingState.PUBLISHED], ended_at=None)
+                | Q(
+                    state__in=[PostingState.WITHDRAWN, PostingState.EXPIRED],
+                    ended_by__isnull=False,
+                    ended_at__isnull=False,
+                ),
+                name="posting_ended_by_a_pipeline",
             ),
             models.CheckConstraint(
                 condition=~Q(apply_url="", apply_email="") & (Q(apply_url="") | Q(apply_email="")),
@@ -104,6 +119,11 @@ class Posting(models.Model):
         ]
         indexes = [
             models.Index(fields=["-published_at"], name="posting_board", condition=Q(state=PostingState.PUBLISHED)),
+            models.Index(
+                fields=["expires_at"],
+                name="posting_to_expire",
+                condition=Q(state=PostingState.PUBLISHED, ended_by=None),
+            ),
         ]
 
     def __str__(self) -> str:

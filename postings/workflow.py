@@ -1,4 +1,4 @@
-"""The whole business: what publishing a posting consists of, in which order.
+"""The whole business: what publishing a posting consists of, in which order, and how it ends.
 
 Each step is staged in turn; when all are, the payment is captured (the pivot), then everything else is made
 final, and last the customer is told. If anything is refused, each step is undone by a job of its own.
@@ -9,9 +9,12 @@ from typing import Any
 
 from pipeline.workflow import Workflow
 from postings.steps.email import EmailStep
+from postings.steps.ending import ExpireStep, WithdrawStep
 from postings.steps.logo import LogoStep
 from postings.steps.payment import PaymentStep
 from postings.steps.posting import PostingStep
+from postings.steps.refund import RefundStep
+from postings.steps.withdrawn_email import WithdrawnEmailStep
 
 
 class PublishPosting(Workflow):
@@ -32,3 +35,26 @@ class PublishPosting(Workflow):
         """The published posting: its id and its page."""
         posting = steps["posting"]
         return {"posting": {"id": posting["posting"], "url": posting["url"]}}
+
+
+class WithdrawPosting(Workflow):
+    """Staff take a posting down and give the money back (postings/endings.py starts it).
+
+    step     stage                      commit             rollback
+    posting  reserve it                 unpublish          release it
+    refund   read that it was captured  refund (pivot)     -
+    email    render and check           tell "withdrawn"   -
+
+    The refund is what cannot be undone and may still be refused: the pivot, first and alone. If Stripe refuses
+    it, the posting stays on the board.
+    """
+
+    name, version = "withdraw_posting", 1
+    steps = [WithdrawStep, RefundStep, WithdrawnEmailStep]
+
+
+class ExpirePosting(Workflow):
+    """The plan's duration is over. The customer has had what was paid for: no refund, and no mail."""
+
+    name, version = "expire_posting", 1
+    steps = [ExpireStep]

@@ -14,6 +14,7 @@ from pipeline import actions, transitions
 from pipeline.api.problems import Problem
 from pipeline.models import Inbox, Pipeline, Step
 from pipeline.states import PipelineState
+from postings.models import Posting
 from postings.providers import sendgrid_webhooks, stripe_webhooks
 
 # Money that went back without us.
@@ -63,6 +64,8 @@ def _take_stripe(event: Mapping[str, Any]) -> None:
     kind = event["type"]
     if not _is_first("stripe", event["id"], pipeline, kind, {}) or pipeline is None:
         return
+    if kind == "charge.refunded" and _is_ours(pipeline):
+        return
     if kind in _BAD_NEWS:
         _tell_bad_news(pipeline, _BAD_NEWS[kind])
     elif actions.hint(pipeline, by="stripe"):
@@ -101,6 +104,12 @@ def _pipeline_of(about: Mapping[str, Any]) -> uuid.UUID | None:
     intent = about.get("payment_intent") or about.get("id")
     step = Step.objects.filter(kind="payment", data__intent=str(intent)).first()
     return step.pipeline_id if step is not None else None
+
+
+def _is_ours(pipeline: uuid.UUID) -> bool:
+    """Whether a withdrawal of that pipeline's posting refunds it: then it is no news."""
+    ended_by = Posting.objects.filter(pipeline_id=pipeline).exclude(ended_by=None).values("ended_by")
+    return Step.objects.filter(pipeline_id__in=ended_by, kind="refund").exists()
 
 
 def _tell_bad_news(pipeline: uuid.UUID, code: str) -> None:

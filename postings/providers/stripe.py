@@ -46,6 +46,7 @@ class Intent:
     status: str
     amount: int
     amount_received: int
+    amount_refunded: int  # of its charge
     currency: str
     reference: str  # metadata.pipeline_id: whose it is
     client_secret: str
@@ -85,13 +86,20 @@ def retrieve(intent: str) -> Intent:
 
 
 def refund(call: Call) -> str:
-    """Refund a captured intent; the refund's id. One that is refunded already is fine."""
+    """Refund a captured intent; the refund's id, or Refused. One that is refunded already is fine."""
     try:
         made = _send(lambda client: client.v1.refunds.create(_params(call), _options(call)))
     except Refused as refused:
         if refused.code == "charge_already_refunded":
             return ""
         raise
+    if made.status in ("failed", "canceled"):
+        raise Refused(
+            "refund_failed",
+            f"{made.id} is {made.status}",
+            title="Refund refused",
+            message="The card's bank does not take the refund back: settle it with the customer by hand.",
+        )
     return str(made.id)
 
 
@@ -234,6 +242,7 @@ def _intent(made: stripe.PaymentIntent) -> Intent:
         status=found["status"],
         amount=found["amount"],
         amount_received=found.get("amount_received") or 0,
+        amount_refunded=(charge.get("amount_refunded") or 0) if isinstance(charge, dict) else 0,
         currency=found["currency"],
         reference=(found.get("metadata") or {}).get("pipeline_id", ""),
         client_secret=found.get("client_secret") or "",

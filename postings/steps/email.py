@@ -6,7 +6,7 @@ receipt may come twice, never not at all, unless its address is refused.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -28,14 +28,15 @@ class EmailStep(Step):
     doing = "preparing the email"
     tells = True
     undo_pending = True
+    ends_with: ClassVar[str] = "receipt"  # the mail that its commit sends
 
     def stage(self, run: Run) -> None:
         """Render it as it will be sent: what does not render shows before anybody pays."""
-        _rendered(run, "receipt", {"url": f"{settings.SITE_URL}/"})
+        _rendered(run, self.ends_with, {"url": f"{settings.SITE_URL}/"})
 
     def commit(self, run: Run) -> dict[str, str]:
         """Send the receipt."""
-        return self._tell(run, "receipt", {"url": run.of("posting")["url"]})
+        return self._tell(run, self.ends_with, {"url": run.of("posting").get("url", "")})
 
     def rollback(self, run: Run) -> dict[str, str] | None:
         """Tell that it was not published and not charged. Whoever cancelled it knows."""

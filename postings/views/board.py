@@ -46,10 +46,12 @@ def board(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def job(request: HttpRequest, slug: str) -> HttpResponse:
-    """One job with its structured data; 410 once it has expired, 404 if it was never public."""
-    posting = _published(slug)
+    """One job with its structured data; 410 once it was withdrawn or has expired, 404 if it was never public."""
+    posting = _once_public(slug)
     if not _is_open(posting):
-        gone = {"heading": "This job is no longer open", "text": "Its time on the board has ended."}
+        is_withdrawn = posting.state == PostingState.WITHDRAWN
+        why = "It was withdrawn." if is_withdrawn else "Its time on the board has ended."
+        gone = {"heading": "This job is no longer open", "text": why}
         return render(request, "postings/message_page.html", gone, status=410)
     url = settings.SITE_URL + reverse("postings:job", args=[slug])
     logo_url = settings.SITE_URL + reverse("postings:logo", args=[slug]) if posting.logo_key else ""
@@ -68,7 +70,7 @@ def job(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def logo(request: HttpRequest, slug: str) -> HttpResponse:
     """The PNG from object storage, by the job's public address; 503 while the storage is away."""
-    posting = _published(slug)
+    posting = _once_public(slug)
     if not posting.logo_key or not _is_open(posting):
         raise Http404("This job has no logo.")
     try:
@@ -86,12 +88,14 @@ def logo(request: HttpRequest, slug: str) -> HttpResponse:
     return HttpResponse(picture, "image/png", headers=headers)
 
 
-def _published(slug: str) -> Posting:
-    return get_object_or_404(Posting, slug=slug, state=PostingState.PUBLISHED)
+def _once_public(slug: str) -> Posting:
+    return get_object_or_404(Posting.objects.exclude(state=PostingState.HIDDEN), slug=slug)
 
 
 def _is_open(posting: Posting) -> bool:
-    return posting.expires_at is not None and posting.expires_at > timezone.now()
+    if posting.state != PostingState.PUBLISHED or posting.expires_at is None:
+        return False
+    return posting.expires_at > timezone.now()
 
 
 def _cursor(posting: Posting) -> str:

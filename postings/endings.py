@@ -1,0 +1,81 @@
+"""Starting the two ends of a posting. One pipeline each, however often it is asked for."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from pipeline import transitions
+from pipeline.errors import IllegalAction
+from pipeline.models import Pipeline, Step
+from pipeline.start import Started, start
+from pipeline.states import PipelineState
+from pipeline.workflow import Workflow
+from postings.models import Posting, PostingState
+from postings.workflow import ExpirePosting, WithdrawPosting
+
+BATCH: Final = 500  # postings of one run of `expire_due`, each a transaction of its own
+
+
+def withdraw(posting: Posting, *, by: str, reason: str, user: int | None = None) -> Started:
+    """Refund a published posting and take it down; IllegalAction when that is not possible.
+
+    Asked for again it gives the same pipeline, so that one refund is made; a new one only after the last has
+    rolled back. Who and why stand in its history.
+    """
+    if posting.state != PostingState.PUBLISHED:
+        raise IllegalAction(
+            f"{posting} is {posting.get_state_display().lower()}: only published postings are withdrawn."
+        )
+    given = _of_its_purchase(posting)
+    with transaction.atomic():
+        started = _start(WithdrawPosting, posting, given, user=user)
+        if started.is_new:
+            transitions.operator_action(started.id, {"action": "withdraw", "by": by, "reason": reason})
+    return started
+
+
+def expire_due(limit: int = BATCH) -> list[Started]:
+    """Begin to take down postings whose time is over and that nobody takes down yet, oldest first."""
+    over = Posting.objects.filter(state=PostingState.PUBLISHED, ended_by=None, expires_at__lte=Now())
+    return [
+        _start(ExpirePosting, posting, {"posting": str(posting.pk), "url": address(posting)})
+        for posting in over.order_by("expires_at")[:limit]
+    ]
+
+
+def address(posting: Posting) -> str:
+    """The absolute address of its public page."""
+    return f"{settings.SITE_URL}/jobs/{posting.slug}/"
+
+
+def _of_its_purchase(posting: Posting) -> dict[str, Any]:
+    """What the withdrawal needs of the pipeline that sold it, as a snapshot."""
+    sold = Pipeline.objects.filter(pk=posting.pipeline_id, state=PipelineState.COMMITTED).first()
+    paid = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="payment").first()
+    names = ("title", "company_name", "contact_email", "plan")
+    if sold is None or paid is None or "intent" not in paid.data or any(name not in sold.input for name in names):
+        raise IllegalAction(
+            f"{posting} has no finished purchase with its data any more: refund it in Stripe's dashboard."
+        )
+    return {name: sold.input[name] for name in names} | {
+        "posting": str(posting.pk),
+        "published_by": str(sold.pk),
+        "intent": paid.data["intent"],
+        "url": address(posting),
+    }
+
+
+def _start(workflow: type[Workflow], posting: Posting, given: Mapping[str, Any], user: int | None = None) -> Started:
+    return start(workflow, input=given, scope=workflow.name, key=_key(workflow.name, posting.pk), user=user)
+
+
+def _key(scope: str, posting: uuid.UUID) -> str:
+    """`{posting}:{n}`, n being how many earlier ones have rolled back: those have refunded nothing."""
+    number = 0
+    while Pipeline.objects.filter(scope=scope, key=f"{posting}:{number}", state=PipelineState.ROLLED_BACK).exists():
+        number += 1
+    return f"{posting}:{number}"
