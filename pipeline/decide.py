@@ -103,7 +103,7 @@ def too_late(at: Situation, failure: StepFailure | None = None) -> TurnBack:
     error = problem(
         "staging_timed_out",
         "Not completed in time",
-        "The posting could not be prepared in time. Nothing was charged: please submit it again.",
+        "This could not be prepared in time. Nothing was charged: please submit it again.",
         at.name,
     )
     return TurnBack(EventType.DEADLINE_PASSED, error, _failure(failure) if failure else {"code": "staging_timed_out"})

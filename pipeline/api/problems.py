@@ -174,16 +174,18 @@ def _of_django(exc: Exception) -> Problem | None:
 def field_errors(detail: Any, prefix: str = "") -> list[FieldError]:
     """DRF's nested details as a flat list; a field within a list is named `items.0.amount`."""
     if isinstance(detail, Mapping):
-        return [
-            error
-            for name, inner in detail.items()
-            for error in field_errors(inner, f"{prefix}.{name}" if prefix else str(name))
-        ]
+        return [error for name, inner in detail.items() for error in field_errors(inner, _path(prefix, str(name)))]
     if isinstance(detail, list):
         found: list[FieldError] = []
         for position, inner in enumerate(detail):
             nested = isinstance(inner, Mapping | list)
             found += field_errors(inner, f"{prefix}.{position}" if nested and prefix else prefix)
         return found
-    name = "" if prefix == "non_field_errors" else prefix
-    return [{"field": name, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}]
+    return [{"field": prefix, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}]
+
+
+def _path(prefix: str, name: str) -> str:
+    """What concerns a whole object or list is named as that is."""
+    if name == "non_field_errors":
+        return prefix
+    return f"{prefix}.{name}" if prefix else name
