@@ -1,8 +1,13 @@
 """What every folder of tests shares."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+
+from config.celery import app
 
 pytest_plugins = ["pipeline.testing.fixtures"]
 
@@ -10,6 +15,19 @@ ROOT = Path(__file__).parent
 # These start processes of their own, or share the one Redis: one of pytest's processes runs them all, while
 # another one runs the rest.
 ALONE = ("e2e", "workers", "local", "browser", "benchmarks", "api/test_server.py")
+
+
+def pytest_configure() -> None:
+    """Each of pytest's processes has databases of its own in the one Redis."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    app.conf.broker_url = settings.CELERY_BROKER_URL = _database(settings.CELERY_BROKER_URL, 2 * number)
+    cache = settings.CACHES["default"]
+    if "LOCATION" in cache:
+        cache["LOCATION"] = _database(cache["LOCATION"], 2 * number + 1)
+
+
+def _database(address: str, number: int) -> str:
+    return re.sub(r"/\d+$", f"/{number}", address)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -116,6 +116,7 @@ def worker_environment(
     return dict(os.environ) | {
         "DJANGO_SETTINGS_MODULE": "tests.e2e.settings",
         "DATABASE_URL": f"postgresql://{address}/{database['NAME']}",
+        "BROKER_URL": django_settings.CELERY_BROKER_URL,
         "SANDBOX_URL": shared_sandbox.url,
         "MAIL_GRACE_SECONDS": "0.3",
         "CRASH_FILE": str(crash_file),
