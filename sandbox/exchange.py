@@ -108,11 +108,11 @@ class Exchange:
 
     async def _wait_in_flight(self, call: Call, wire: Wire, seconds: float) -> bool:
         """A slow answer: its effect is there, its key is in use until the wait is over. Says whether nobody waited."""
-        key = (call.origin.provider, call.origin.idempotency_key or "")
+        key = idempotency.slot(self._provider.idempotency, call)
         generation = self._world.generation
-        owner = call.origin.idempotency_key is not None and key not in self._world.in_flight
-        if owner:
-            self._world.in_flight.add(key)
+        owner = key if key not in self._world.in_flight else None
+        if owner is not None:
+            self._world.in_flight.add(owner)
         ends_at = asyncio.get_running_loop().time() + seconds
         try:
             gone = await wire.gone(seconds)
@@ -123,8 +123,8 @@ class Exchange:
                 await asyncio.sleep(ends_at - asyncio.get_running_loop().time())
             return gone
         finally:
-            if owner and generation == self._world.generation:
-                self._world.in_flight.discard(key)
+            if owner is not None and generation == self._world.generation:
+                self._world.in_flight.discard(owner)
 
     def _perform(self, call: Call, verdict: Verdict) -> Answer:
         """Lets the request have its effect, in one transaction; its answer is kept under its key in the same one."""
@@ -146,15 +146,15 @@ class Exchange:
             self._provider.authorise(self._world, call)
         except Refused as refused:
             return refused.answer
-        rules, key = self._provider.idempotency, call.origin.idempotency_key
-        if rules is None or key is None:
+        rules, slot = self._provider.idempotency, idempotency.slot(self._provider.idempotency, call)
+        if rules is None or slot is None:
             return self._have_effect(call, verdict)
-        remembered = idempotency.recall(self._world, rules, call, key)
+        remembered = idempotency.recall(self._world, rules, call, slot)
         if remembered is not None:
             return self._provider.words("error_after", 0) if verdict.kind == "error_after" else remembered
         answer = self._have_effect(call, verdict)
         if answer.storable:
-            idempotency.keep(self._world, rules, call, key, answer)
+            idempotency.keep(self._world, rules, call, slot, answer)
         return answer
 
     def _have_effect(self, call: Call, verdict: Verdict) -> Answer:

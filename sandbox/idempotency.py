@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
     status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, effects TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (provider, key));
 """
+Slot = tuple[str, str]  # provider and key
 
 
 def key_of(rules: IdempotencyRules | None, call: Call) -> str | None:
@@ -25,30 +26,38 @@ def key_of(rules: IdempotencyRules | None, call: Call) -> str | None:
     return call.headers.get(rules.header) or None
 
 
-def recall(world: World, rules: IdempotencyRules, call: Call, key: str) -> Answer | None:
+def slot(rules: IdempotencyRules | None, call: Call) -> Slot | None:
+    """Where the request is remembered: provider and key, the key with its owner before it where it has one."""
+    key = call.origin.idempotency_key
+    if rules is None or key is None:
+        return None
+    scope = rules.scope(call)
+    return call.origin.provider, f"{scope} {key}" if scope else key
+
+
+def recall(world: World, rules: IdempotencyRules, call: Call, where: Slot) -> Answer | None:
     """The stored answer, replayed into the ledger; a mismatch or in-use answer; None when the key is new."""
-    if (call.origin.provider, key) in world.in_flight:
+    if where in world.in_flight:
         return rules.in_use(call)
-    row = world.store.one("SELECT * FROM idempotency WHERE provider = ? AND key = ?", (call.origin.provider, key))
+    row = world.store.one("SELECT * FROM idempotency WHERE provider = ? AND key = ?", where)
     if row is None:
         return None
     if row["at"] <= world.clock.now() - rules.remembered_for.total_seconds():
-        world.store.execute("DELETE FROM idempotency WHERE provider = ? AND key = ?", (call.origin.provider, key))
+        world.store.execute("DELETE FROM idempotency WHERE provider = ? AND key = ?", where)
         return None
-    if row["fingerprint"] != rules.fingerprint(call):
+    if rules.mismatch is not None and row["fingerprint"] != rules.fingerprint(call):
         return rules.mismatch(call, row["path"])
     world.ledger.record_replay(call.origin, json.loads(row["effects"]))
     headers = {**json.loads(row["headers"]), **rules.replay_headers(call, row["request_id"])}
     return Answer(row["status"], row["body"], headers)
 
 
-def keep(world: World, rules: IdempotencyRules, call: Call, key: str, answer: Answer) -> None:
-    """Stores the answer, errors included, in the transaction of its effects."""
+def keep(world: World, rules: IdempotencyRules, call: Call, where: Slot, answer: Answer) -> None:
+    """Stores the answer, errors that the provider keeps included, in the transaction of its effects."""
     world.store.execute(
         "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            call.origin.provider,
-            key,
+            *where,
             call.path,
             rules.fingerprint(call),
             call.request_id,

@@ -97,17 +97,31 @@ class Operation:
         return f"{self.method} {re.sub(r'{[^}]*}', '{id}', self.path)}"
 
 
+def same(call: Call) -> str:
+    """The fingerprint, or scope, of a provider to which all requests are alike."""
+    return ""
+
+
+def unmarked(call: Call, first_request: str) -> Mapping[str, str]:
+    """The headers of a provider that does not say when it replays."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotencyRules:
-    """How a provider remembers requests by key."""
+    """How a provider remembers requests by key.
+
+    Without `mismatch` a key gives the first answer to whatever is asked with it; `scope` says whose the keys are.
+    """
 
     header: str
     methods: frozenset[str]
     remembered_for: timedelta
-    fingerprint: Callable[[Call], str]
-    mismatch: Callable[[Call, str], Answer]
     in_use: Callable[[Call], Answer]
-    replay_headers: Callable[[Call, str], Mapping[str, str]]
+    fingerprint: Callable[[Call], str] = same
+    mismatch: Callable[[Call, str], Answer] | None = None
+    replay_headers: Callable[[Call, str], Mapping[str, str]] = unmarked
+    scope: Callable[[Call], str] = same
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sandbox.provider import Provider
-from sandbox.providers import s3, sendgrid, stripe
+from sandbox.providers import modern_treasury, s3, sendgrid, stripe, supabase
 
-PROVIDERS: dict[str, Provider] = {each.name: each for each in (stripe.PROVIDER, sendgrid.PROVIDER, s3.PROVIDER)}
+PROVIDERS: dict[str, Provider] = {
+    each.PROVIDER.name: each.PROVIDER for each in (stripe, sendgrid, s3, modern_treasury, supabase)
+}

@@ -14,10 +14,12 @@ from typing import Any
 
 import boto3
 import httpx
+import modern_treasury
 import pytest
 import sendgrid
 import stripe
 from botocore.config import Config
+from supabase_auth import SyncGoTrueClient
 
 ROOT = Path(__file__).resolve().parents[2]
 READ_TIMEOUT = 0.4  # seconds after which a test's client gives up
@@ -32,6 +34,7 @@ class Sandbox:
     process: subprocess.Popen[str] | None = None
     usual_s3: Any = None
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+    impatient: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=READ_TIMEOUT))
 
     def start(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "sandbox", "--port", str(self.port), "--data", str(self.data), *arguments]
@@ -58,6 +61,10 @@ class Sandbox:
         status = self.process.wait(10)
         self.process.stdout.close()
         return status
+
+    def close(self) -> None:
+        self.http.close()
+        self.impatient.close()
 
     @property
     def url(self) -> str:
@@ -109,6 +116,25 @@ class Sandbox:
         self.usual_s3 = self.usual_s3 if config else client
         return client
 
+    def modern_treasury(self, *, api_key: str = "key", timeout: float = READ_TIMEOUT) -> Any:
+        """A client that tries once."""
+        return modern_treasury.ModernTreasury(
+            api_key=api_key,
+            organization_id="org",
+            base_url=f"{self.url}/modern_treasury",
+            max_retries=0,
+            timeout=timeout,
+            http_client=self.impatient,
+        )
+
+    def supabase(self, key: str = "service-role-key") -> Any:
+        client = SyncGoTrueClient(
+            url=f"{self.url}/supabase/auth/v1",
+            headers={"Authorization": f"Bearer {key}", "apikey": key},
+            http_client=self.impatient,
+        )
+        return client.admin
+
     def sendgrid(self) -> sendgrid.SendGridAPIClient:
         client = sendgrid.SendGridAPIClient("SG.x", host=f"{self.url}/sendgrid")
         client.client.timeout = READ_TIMEOUT
@@ -121,7 +147,7 @@ def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox
     running.start()
     yield running
     running.stop()
-    running.http.close()
+    running.close()
 
 
 @pytest.fixture
@@ -139,7 +165,7 @@ def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     yield own
     if own.process is not None and own.process.poll() is None:
         own.kill()
-    own.http.close()
+    own.close()
 
 
 @dataclass
@@ -213,3 +239,46 @@ def create() -> Callable[..., stripe.PaymentIntent]:
         return client.v1.payment_intents.create(parameters, {} if key is None else {"idempotency_key": key})
 
     return made
+
+
+@dataclass
+class Bank:
+    """A Modern Treasury ledger with a buyer who has funds, a vendor, and the account that the funds came from."""
+
+    client: Any
+    ledger: Any
+    buyer: Any
+    vendor: Any
+    source: Any
+
+    def transfer(self, amount: int, sender: Any = None, receiver: Any = None, **more: Any) -> dict[str, Any]:
+        """The parameters of a pending transaction, by default one from buyer to vendor within the buyer's funds."""
+        debit = {"amount": amount, "direction": "debit", "ledger_account_id": (sender or self.buyer).id}
+        if sender is None:
+            debit["available_balance_amount"] = {"gte": 0}
+        credit = {"amount": amount, "direction": "credit", "ledger_account_id": (receiver or self.vendor).id}
+        return {"ledger_entries": [debit, credit], "metadata": {"pipeline_id": "pipeline-1"}, **more}
+
+    def available(self) -> int:
+        return self.client.ledger_accounts.retrieve(self.buyer.id).balances.available_balance.amount
+
+
+@pytest.fixture
+def bank(sandbox: Sandbox) -> Bank:
+    """The buyer has 700 EUR cents."""
+    return make_bank(sandbox, 700)
+
+
+def make_bank(sandbox: Sandbox, funds: int) -> Bank:
+    client = sandbox.modern_treasury()
+    ledger = client.ledgers.create(name="Marketplace")
+    accounts = [
+        client.ledger_accounts.create(
+            name=name, ledger_id=ledger.id, currency="EUR", normal_balance=normal, metadata={"role": name}
+        )
+        for name, normal in (("buyer", "credit"), ("vendor", "credit"), ("source", "debit"))
+    ]
+    bank = Bank(client, ledger, *accounts)
+    opening = bank.transfer(funds, bank.source, bank.buyer, status="posted", metadata={})
+    client.ledger_transactions.create(**opening)
+    return bank

@@ -15,7 +15,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_is_ready_once_health_answers(sandbox):
-    assert sandbox.get("health") == {"status": "ready", "providers": ["stripe", "sendgrid", "s3"]}
+    providers = ["stripe", "sendgrid", "s3", "modern_treasury", "supabase"]
+    assert sandbox.get("health") == {"status": "ready", "providers": providers}
 
 
 def test_it_listens_on_loopback_only(sandbox):

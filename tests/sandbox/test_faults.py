@@ -6,8 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import botocore.exceptions
+import modern_treasury
 import pytest
 import stripe
+import supabase_auth.errors
 from python_http_client import exceptions as sendgrid_errors
 
 KEY = "logos/1.png"
@@ -22,9 +24,23 @@ UNKNOWN = {
     "stripe": (stripe.APIConnectionError, stripe.APIError),
     "sendgrid": (OSError, http.client.HTTPException, sendgrid_errors.InternalServerError),
     "s3": (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError),
+    "modern_treasury": (modern_treasury.APIConnectionError, modern_treasury.InternalServerError),
+    "supabase": (supabase_auth.errors.AuthRetryableError, supabase_auth.errors.AuthApiError),
 }
-ROUTES = {"stripe": "payment_intents.create", "sendgrid": "mail.send", "s3": "objects.put"}
-EFFECTS = {"stripe": "authorised", "sendgrid": "email_accepted", "s3": "object_put"}
+ROUTES = {
+    "stripe": "payment_intents.create",
+    "sendgrid": "mail.send",
+    "s3": "objects.put",
+    "modern_treasury": "ledger_transactions.create",
+    "supabase": "users.create",
+}
+EFFECTS = {
+    "stripe": "authorised",
+    "sendgrid": "email_accepted",
+    "s3": "object_put",
+    "modern_treasury": "ledger_pending",
+    "supabase": "user_created",
+}
 
 
 def act(sandbox, create, provider):
@@ -36,6 +52,21 @@ def act(sandbox, create, provider):
             sandbox.sendgrid().send(MAIL)
         case "s3":
             sandbox.s3().put_object(Bucket="postings", Key=KEY, Body=b"x")
+        case "modern_treasury":
+            client = sandbox.modern_treasury()
+            client.ledger_transactions.create(ledger_entries=[entry(client, "debit"), entry(client, "credit")])
+        case "supabase":
+            sandbox.supabase().create_user({"email": "director@example.com"})
+
+
+def entry(client, direction):
+    """One side of a transaction within one account, which is made when there is none."""
+    accounts = client.ledger_accounts.list().items
+    if not accounts:
+        ledger = client.ledgers.create(name="Market").id
+        account = {"name": "a", "currency": "EUR", "normal_balance": "debit", "ledger_id": ledger}
+        accounts = [client.ledger_accounts.create(**account)]
+    return {"amount": 1, "direction": direction, "ledger_account_id": accounts[0].id}
 
 
 def wait_for_entry(sandbox):
