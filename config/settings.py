@@ -199,6 +199,14 @@ MAIL_GRACE = env.seconds("MAIL_GRACE_SECONDS", 2 if DEMO else 120)
 MAX_REFUSED_CARDS_PER_HOUR = 0 if DEMO else env.integer("MAX_REFUSED_CARDS_PER_HOUR", 10)
 PAYMENT_WAITING = env.seconds("PAYMENT_WAITING_SECONDS", 1800)
 
+# Optional steps of a posting, each switched on by its first setting.
+SMS_ENABLED = env.flag("SMS_ENABLED")
+TWILIO_API_BASE = env.text("TWILIO_API_BASE", f"{SANDBOX_URL}/twilio" if SANDBOX_URL else "https://api.twilio.com")
+TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID", "ACsandbox" if SANDBOX_URL else "")
+TWILIO_AUTH_TOKEN = env.text("TWILIO_AUTH_TOKEN", "sandbox" if SANDBOX_URL else "")
+TWILIO_FROM = env.text("TWILIO_FROM", "+15005550006" if SANDBOX_URL else "")  # or a messaging service:
+TWILIO_MESSAGING_SERVICE_SID = env.text("TWILIO_MESSAGING_SERVICE_SID")
+
 # --- HTTP --------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a JSON body with a base64 logo of 2 MiB fits
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024

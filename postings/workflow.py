@@ -14,6 +14,7 @@ from postings.steps.logo import LogoStep
 from postings.steps.payment import PaymentStep
 from postings.steps.posting import PostingStep
 from postings.steps.refund import RefundStep
+from postings.steps.sms import SmsStep
 from postings.steps.withdrawn_email import WithdrawnEmailStep
 
 
@@ -25,10 +26,15 @@ class PublishPosting(Workflow):
     posting  INSERT it hidden           publish           delete it
     payment  hold on the card           capture (pivot)   cancel the intent
     email    render and check           send the receipt  tell "not published, not charged"
+    sms      check                      send it           -            (SMS_ENABLED)
+
+    A step that a setting switches on needs no new version: the steps of a pipeline are stored with it when it
+    is made, so one from before the switch has no such job, and a worker that does not know a step leaves its
+    job to one that does.
     """
 
     name, version = "publish_posting", 1
-    steps = [LogoStep, PostingStep, PaymentStep, EmailStep]
+    steps = [LogoStep, PostingStep, PaymentStep, EmailStep, SmsStep]
 
     @classmethod
     def result(cls, input: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:

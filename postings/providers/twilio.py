@@ -1,0 +1,70 @@
+"""Twilio's Messages over plain HTTP. It knows no idempotency key, but lists what was sent to a number.
+
+Source: https://www.twilio.com/docs/messaging/api/message-resource
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import requests
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
+from postings.providers import http
+
+_PAGE: Final = 1000  # Twilio's most; nobody gets that many between a sending and its look-up
+# Codes that speak about the recipient: not a number, no mobile, unsubscribed, region not allowed.
+_RECIPIENT: Final = frozenset({21211, 21214, 21217, 21219, 21265, 21408, 21610, 21612, 21614})
+
+
+def message(*, to: str, text: str) -> dict[str, str]:
+    """The form of one message, as it will be stored and sent."""
+    service = settings.TWILIO_MESSAGING_SERVICE_SID
+    sender = {"MessagingServiceSid": service} if service else {"From": settings.TWILIO_FROM}
+    return {"To": to, "Body": text} | sender
+
+
+def send(form: Mapping[str, str]) -> str:
+    """Hand one message over; its sid.
+
+    Refused: the number takes none. Unavailable: certainly not accepted. Unknown: perhaps accepted.
+    """
+    answer = _ask("POST", data=dict(form))
+    if answer.status_code != requests.codes.created:
+        raise _ours(answer)
+    return str(http.body_of("twilio", answer).get("sid", ""))
+
+
+def was_sent(to: str, mark: str) -> bool:
+    """Whether a message to that number carries the mark; the list is newest first."""
+    answer = _ask("GET", params={"To": to, "PageSize": _PAGE})
+    if answer.status_code != requests.codes.ok:
+        raise _ours(answer)
+    messages = http.body_of("twilio", answer).get("messages", [])
+    return any(mark in str(each.get("body", "")) and each.get("status") != "failed" for each in messages)
+
+
+def _ask(method: str, **given: Any) -> requests.Response:
+    account, token = settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN
+    if not account or not token or not (settings.TWILIO_FROM or settings.TWILIO_MESSAGING_SERVICE_SID):
+        raise ImproperlyConfigured(
+            "SMS_ENABLED needs TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, and TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID."
+        )
+    url = f"{settings.TWILIO_API_BASE}/2010-04-01/Accounts/{account}/Messages.json"
+    return http.ask("twilio", method, url, auth=(account, token), **given)
+
+
+def _ours(answer: requests.Response) -> StepFailure:
+    status = answer.status_code
+    if status == 429:
+        return Unavailable("rate_limited", "Twilio asks for fewer requests", retry_after=timedelta(seconds=5))
+    if status in (401, 403):
+        return Unavailable("twilio_credentials", "Twilio refuses our key: check TWILIO_AUTH_TOKEN")
+    if 400 <= status < 500:
+        code = http.body_of("twilio", answer).get("code")
+        if code in _RECIPIENT:
+            return Refused("sms_refused", f"Twilio refuses the number ({code})", title="SMS refused")
+        return Unavailable("twilio_settings", f"Twilio answered {status} ({code}): check the TWILIO_ settings")
+    return Unknown("server_error", f"Twilio answered {status}")
