@@ -25,6 +25,8 @@ CSRF_TRUSTED_ORIGINS = [SITE_URL]
 
 INSTALLED_APPS = [
     "postings",
+    "examples.registrations",
+    "examples.ledger_orders",
     "pipeline",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -206,6 +208,21 @@ TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID", "ACsandbox" if SANDBOX_URL e
 TWILIO_AUTH_TOKEN = env.text("TWILIO_AUTH_TOKEN", "sandbox" if SANDBOX_URL else "")
 TWILIO_FROM = env.text("TWILIO_FROM", "+15005550006" if SANDBOX_URL else "")  # or a messaging service:
 TWILIO_MESSAGING_SERVICE_SID = env.text("TWILIO_MESSAGING_SERVICE_SID")
+INDEXING_ENABLED = env.flag("INDEXING_ENABLED")
+GOOGLE_INDEXING_BASE = env.text(
+    "GOOGLE_INDEXING_BASE", f"{SANDBOX_URL}/google" if SANDBOX_URL else "https://indexing.googleapis.com"
+)
+GOOGLE_INDEXING_CREDENTIALS = env.text("GOOGLE_INDEXING_CREDENTIALS")  # the JSON of a service account's key
+INDEXING_DAILY_QUOTA = env.integer("INDEXING_DAILY_QUOTA", 200)  # Google's default for a project
+INDEXING_RESERVED_FOR_DELETIONS = env.integer("INDEXING_RESERVED_FOR_DELETIONS", 40)  # of the quota
+
+# The examples' providers.
+SUPABASE_URL = env.text("SUPABASE_URL", f"{SANDBOX_URL}/supabase" if SANDBOX_URL else "").rstrip("/")
+SUPABASE_KEY = env.text("SUPABASE_KEY", "sandbox" if SANDBOX_URL else "")  # the service role's
+MODERN_TREASURY_BASE_URL = env.text("MODERN_TREASURY_BASE_URL", f"{SANDBOX_URL}/modern_treasury" if SANDBOX_URL else "")
+MODERN_TREASURY_ORGANIZATION_ID = env.text("MODERN_TREASURY_ORGANIZATION_ID", "sandbox" if SANDBOX_URL else "")
+MODERN_TREASURY_API_KEY = env.text("MODERN_TREASURY_API_KEY", "sandbox" if SANDBOX_URL else "")
+MODERN_TREASURY_LEDGER = env.text("MODERN_TREASURY_LEDGER", "Orders")  # the name of the ledger that is used
 
 # --- HTTP --------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a JSON body with a base64 logo of 2 MiB fits
@@ -255,6 +272,15 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "/admin/login/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -282,7 +308,10 @@ LOGGING = {
     "formatters": {"plain": {"()": "pipeline.logs.formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {"stripe": {"level": "WARNING"}, "python_http_client": {"level": "WARNING"}},
+    # SDKs that would log every request, some with its content.
+    "loggers": {
+        name: {"level": "WARNING"} for name in ("stripe", "python_http_client", "httpx", "httpcore", "modern_treasury")
+    },
 }
 
 if not DEBUG and not DEMO and len(SECRET_KEY) < 32:

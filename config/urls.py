@@ -12,6 +12,8 @@ from postings.api import webhooks
 urlpatterns = [
     path("api/v1/", include("pipeline.api.urls")),
     path("api/v1/", include("postings.api.urls")),
+    path("api/v1/", include("examples.registrations.urls")),
+    path("api/v1/", include("examples.ledger_orders.urls")),
     path("api/schema/", schema, name="schema"),
     path("api/docs/", docs, name="docs"),
     re_path(r"^api(?:/.*)?$", unknown_route),

@@ -1,6 +1,6 @@
 """Everything on this machine: ``python -m config.local.demo [--once] [--port N] [--data DIR] …``.
 
-Exit status 0 when it was ended by Ctrl-C or a signal, or when with ``--once`` both samples ended as
+Exit status 0 when it was ended by Ctrl-C or a signal, or when with ``--once`` all samples ended as
 they should and the sandbox's ledger agrees; 1 when not; 2 when it could not start.
 """
 
@@ -11,9 +11,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from config.local.example_samples import EXAMPLES, run_example
 from config.local.folder import DataFolder, LocalError, write_privately
 from config.local.outside import differences
 from config.local.ports import PortTakenError, listen
@@ -91,23 +93,27 @@ def write_demo_json(stack: Stack) -> None:
     write_privately(stack.folder.demo_json, json.dumps(facts, indent=2) + "\n")
 
 
-def run_samples(stack: Stack) -> tuple[list[Result], list[str]]:
+def run_samples(stack: Stack, *, examples: bool) -> tuple[list[Result], list[str]]:
     """Submit the samples; what became of them, and everything that is not as it should be."""
     results: list[Result] = []
     wrong: list[str] = []
-    for sample in SAMPLES:
+    runs = [(sample.title, partial(run_sample, stack.web, sample, say)) for sample in SAMPLES]
+    if examples:
+        runs += [(sample.title, partial(run_example, stack.web, sample, say)) for sample in EXAMPLES]
+    for title, run in runs:
         say()
         try:
-            results.append(run_sample(stack.web, sample, say))
+            results.append(run())
         except SampleError as error:
-            wrong.append(f"{sample.title}: {error}")
+            wrong.append(f"{title}: {error}")
         else:
             wrong += differences(stack.sandbox, results[-1])
     say()
     for difference in wrong:
         complain(coloured(f"Not as it should be: {difference}", "red"))
     if not wrong:
-        say(coloured("Both ended as they should, and the sandbox's ledger agrees.", "green"))
+        all_of_them = "Both" if len(results) == 2 else f"All {len(results)}"
+        say(coloured(f"{all_of_them} ended as they should, and the sandbox's ledger agrees.", "green"))
     return results, wrong
 
 
@@ -134,7 +140,7 @@ def demo(options: argparse.Namespace) -> int:
     """Start, show, serve; the exit status."""
     folder = DataFolder(options.data)
     with folder.claimed("demo"), running(options, folder) as stack:
-        results, wrong = ([], []) if options.no_samples else run_samples(stack)
+        results, wrong = ([], []) if options.no_samples else run_samples(stack, examples=options.all)
         if options.once:
             return 1 if wrong else 0
         stack.supervisor.changed = lambda: write_demo_json(stack)

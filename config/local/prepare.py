@@ -5,10 +5,11 @@ from django.core.management import call_command
 
 
 def main() -> None:
-    """Migrate, create plans and the admin, collect the static files."""
+    """Migrate, create plans, the admin and the examples' buyers, collect the static files."""
     django.setup()
     call_command("migrate", interactive=False, verbosity=1)
     call_command("bootstrap_demo")
+    call_command("bootstrap_examples")
     call_command("collectstatic", interactive=False, verbosity=0)
 
 

@@ -1,9 +1,9 @@
-"""The demo's two submissions, through the HTTP API like any customer's, shown step by step."""
+"""The demo's two postings, through the HTTP API like any customer's, shown step by step."""
 
 import io
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,29 +29,67 @@ COLOURS = {
 }
 
 
-@dataclass(frozen=True)
+# Effects of one pipeline, as (provider, effect or the mail's category), and how often each must stand in the ledger.
+Effects = Mapping[tuple[str, str], int]
+
+COMMITTED: Effects = {
+    ("stripe", "authorised"): 1,
+    ("stripe", "captured"): 1,
+    ("s3", "object_put"): 1,
+    ("sendgrid", "receipt"): 1,
+}
+ROLLED_BACK: Effects = {
+    ("stripe", "declined"): 1,
+    ("s3", "object_put"): 1,
+    ("s3", "object_deleted"): 1,
+    ("sendgrid", "not_published"): 1,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One submission and the end it must have."""
+    """One submission, the end it must have, and what it must leave outside."""
 
     title: str
+    ends: str
+    effects: Effects
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostingSample(Sample):
+    """A posting."""
+
     company: str
     payment_method: str
     colour: str  # of its logo
-    ends: str
 
 
 SAMPLES = (
-    Sample("Senior Python engineer", "Harbour Works", "pm_card_visa", "#0b6e4f", ends="committed"),
-    Sample("Night-shift baker", "Crumb & Daughters", "pm_card_chargeDeclined", "#b3541e", ends="rolled_back"),
+    PostingSample(
+        title="Senior Python engineer",
+        company="Harbour Works",
+        payment_method="pm_card_visa",
+        colour="#0b6e4f",
+        ends="committed",
+        effects=COMMITTED,
+    ),
+    PostingSample(
+        title="Night-shift baker",
+        company="Crumb & Daughters",
+        payment_method="pm_card_chargeDeclined",
+        colour="#b3541e",
+        ends="rolled_back",
+        effects=ROLLED_BACK,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a sample; ``pipeline`` is the API's resource at the end."""
+    """What became of a sample; ``pipeline`` is the API's resource at the end, ``price`` what a card had to pay."""
 
     sample: Sample
-    price: dict[str, Any]
+    price: dict[str, Any] | None
     pipeline: dict[str, Any]
 
     @property
@@ -64,14 +102,14 @@ class SampleError(Exception):
     """A sample was not accepted or did not end; the message says what came instead."""
 
 
-def run_sample(web: str, sample: Sample, say: Callable[[str], None]) -> Result:
+def run_sample(web: str, sample: PostingSample, say: Callable[[str], None]) -> Result:
     """Submit one sample, show its events as they come, and return how it ended."""
     with requests.Session() as session:
-        plan = _answer(session.get(f"{web}/api/v1/plans/", timeout=10), 200)["results"][0]
+        plan = answer(session.get(f"{web}/api/v1/plans/", timeout=10), 200)["results"][0]
         price = plan["price"]
         amount = f"{price['amount'] / 100:.2f} {price['currency']}"
         say(coloured(f"{sample.title} at {sample.company}, {amount} with {sample.payment_method}", "bold"))
-        accepted = _answer(
+        accepted = answer(
             session.post(
                 f"{web}/api/v1/postings/",
                 data=_fields(sample, plan["slug"]),
@@ -81,10 +119,10 @@ def run_sample(web: str, sample: Sample, say: Callable[[str], None]) -> Result:
             ),
             202,
         )
-        return Result(sample, price, _follow(session, accepted, say))
+        return Result(sample, price, follow(session, accepted, say))
 
 
-def logo(sample: Sample) -> bytes:
+def logo(sample: PostingSample) -> bytes:
     """A PNG of 128 by 128 pixels: the company's initial on its colour."""
     image = Image.new("RGB", (128, 128), sample.colour)
     ImageDraw.Draw(image).text((64, 64), sample.company[0], fill="white", anchor="mm", font_size=88)
@@ -93,7 +131,7 @@ def logo(sample: Sample) -> bytes:
     return file.getvalue()
 
 
-def _fields(sample: Sample, plan: str) -> dict[str, str]:
+def _fields(sample: PostingSample, plan: str) -> dict[str, str]:
     return {
         "title": sample.title,
         "company_name": sample.company,
@@ -108,14 +146,14 @@ def _fields(sample: Sample, plan: str) -> dict[str, str]:
     }
 
 
-def _follow(session: requests.Session, pipeline: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def follow(session: requests.Session, pipeline: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Print each event once until the pipeline has ended; its last resource."""
     began = time.monotonic()
     shown = 0
     while time.monotonic() - began < FOLLOW_SECONDS:
         # The state is read first: events written before it are then all there.
-        pipeline = _answer(session.get(pipeline["links"]["self"], timeout=10), 200)
-        for event in _answer(session.get(pipeline["links"]["events"], timeout=10), 200)["results"]:
+        pipeline = answer(session.get(pipeline["links"]["self"], timeout=10), 200)
+        for event in answer(session.get(pipeline["links"]["events"], timeout=10), 200)["results"]:
             if event["seq"] > shown:
                 shown = event["seq"]
                 say(_line(event, since=pipeline["created_at"]))
@@ -130,17 +168,19 @@ def _line(event: dict[str, Any], *, since: str) -> str:
     seconds = (datetime.fromisoformat(event["at"]) - datetime.fromisoformat(since)).total_seconds()
     words = str(event["type"])
     what = coloured(words.replace("_", " "), COLOURS.get(words, "dim"))
-    return f"  {seconds:6.2f} s  {event['step'] or '':<9} {what}"
+    return f"  {seconds:6.2f} s  {event['step'] or '':<11} {what}"
 
 
 def _ending(pipeline: dict[str, Any]) -> str:
     if pipeline["state"] == "committed":
-        return f"committed: {pipeline['result']['posting']['url']}"
+        posting = pipeline["result"].get("posting")
+        return f"committed: {posting['url']}" if posting else "committed"
     error = pipeline["error"] or {}
     return f"rolled back: {error.get('detail', 'no reason given')} ({error.get('code', 'no code')})"
 
 
-def _answer(response: requests.Response, status: int) -> dict[str, Any]:
+def answer(response: requests.Response, status: int) -> dict[str, Any]:
+    """The body of an answer with that status; SampleError with what came instead."""
     if response.status_code != status:
         request = response.request
         said = response.text[:500]

@@ -1,0 +1,1 @@
+"""Two small applications on the engine: institution registration and ledger orders."""
