@@ -12,7 +12,7 @@ from pipeline import transitions
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline, Step
 from pipeline.start import Started, start
-from pipeline.states import PipelineState
+from pipeline.states import PipelineState, StepState
 from pipeline.workflow import Workflow
 from postings.models import Posting, PostingState
 from postings.workflow import ExpirePosting, WithdrawPosting
@@ -41,10 +41,7 @@ def withdraw(posting: Posting, *, by: str, reason: str, user: int | None = None)
 def expire_due(limit: int = BATCH) -> list[Started]:
     """Begin to take down postings whose time is over and that nobody takes down yet, oldest first."""
     over = Posting.objects.filter(state=PostingState.PUBLISHED, ended_by=None, expires_at__lte=Now())
-    return [
-        _start(ExpirePosting, posting, {"posting": str(posting.pk), "url": address(posting)})
-        for posting in over.order_by("expires_at")[:limit]
-    ]
+    return [_start(ExpirePosting, posting, _of_its_page(posting)) for posting in over.order_by("expires_at")[:limit]]
 
 
 def address(posting: Posting) -> str:
@@ -54,19 +51,27 @@ def address(posting: Posting) -> str:
 
 def _of_its_purchase(posting: Posting) -> dict[str, Any]:
     """What the withdrawal needs of the pipeline that sold it, as a snapshot."""
-    sold = Pipeline.objects.filter(pk=posting.pipeline_id, state=PipelineState.COMMITTED).first()
-    paid = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="payment").first()
+    sold = Pipeline.objects.filter(pk=posting.pipeline_id).first()
+    paid = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="payment", state=StepState.COMMITTED).first()
     names = ("title", "company_name", "contact_email", "plan")
     if sold is None or paid is None or "intent" not in paid.data or any(name not in sold.input for name in names):
         raise IllegalAction(
             f"{posting} has no finished purchase with its data any more: refund it in Stripe's dashboard."
         )
-    return {name: sold.input[name] for name in names} | {
-        "posting": str(posting.pk),
-        "published_by": str(sold.pk),
-        "intent": paid.data["intent"],
-        "url": address(posting),
-    }
+    return (
+        {name: sold.input[name] for name in names}
+        | {
+            "published_by": str(sold.pk),
+            "intent": paid.data["intent"],
+        }
+        | _of_its_page(posting)
+    )
+
+
+def _of_its_page(posting: Posting) -> dict[str, Any]:
+    """Which posting, where it is shown, and whether Google was told of it, or may be any moment."""
+    told = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="indexing").exclude(state=StepState.SKIPPED)
+    return {"posting": str(posting.pk), "url": address(posting), "is_indexed": told.exists()}
 
 
 def _start(workflow: type[Workflow], posting: Posting, given: Mapping[str, Any], user: int | None = None) -> Started:

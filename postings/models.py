@@ -128,3 +128,13 @@ class Posting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} at {self.company_name}"
+
+
+class IndexingDay(models.Model):
+    """How many notifications Google was sent on one day of its quota, which begins at midnight Pacific time."""
+
+    day = models.DateField(primary_key=True)
+    told = models.PositiveSmallIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.told}"

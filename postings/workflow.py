@@ -4,12 +4,13 @@ Each step is staged in turn; when all are, the payment is captured (the pivot), 
 final, and last the customer is told. If anything is refused, each step is undone by a job of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.workflow import Workflow
+from pipeline.workflow import Planned, Step, Workflow
 from postings.steps.email import EmailStep
 from postings.steps.ending import ExpireStep, WithdrawStep
+from postings.steps.indexing import IndexingStep, UnindexStep
 from postings.steps.logo import LogoStep
 from postings.steps.payment import PaymentStep
 from postings.steps.posting import PostingStep
@@ -27,6 +28,7 @@ class PublishPosting(Workflow):
     payment  hold on the card           capture (pivot)   cancel the intent
     email    render and check           send the receipt  tell "not published, not charged"
     sms      check                      send it           -            (SMS_ENABLED)
+    indexing -                          URL_UPDATED       URL_DELETED, if it was told (INDEXING_ENABLED)
 
     A step that a setting switches on needs no new version: the steps of a pipeline are stored with it when it
     is made, so one from before the switch has no such job, and a worker that does not know a step leaves its
@@ -34,7 +36,7 @@ class PublishPosting(Workflow):
     """
 
     name, version = "publish_posting", 1
-    steps = [LogoStep, PostingStep, PaymentStep, EmailStep, SmsStep]
+    steps = [LogoStep, PostingStep, PaymentStep, EmailStep, SmsStep, IndexingStep]
 
     @classmethod
     def result(cls, input: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -49,18 +51,33 @@ class WithdrawPosting(Workflow):
     step     stage                      commit             rollback
     posting  reserve it                 unpublish          release it
     refund   read that it was captured  refund (pivot)     -
+    indexing -                          URL_DELETED        -
     email    render and check           tell "withdrawn"   -
 
     The refund is what cannot be undone and may still be refused: the pivot, first and alone. If Stripe refuses
-    it, the posting stays on the board.
+    it, the posting stays on the board. Google is told only if it knows of the page.
     """
 
     name, version = "withdraw_posting", 1
-    steps = [WithdrawStep, RefundStep, WithdrawnEmailStep]
+    steps = [WithdrawStep, RefundStep, UnindexStep, WithdrawnEmailStep]
+
+    @classmethod
+    def plan(cls, input: Mapping[str, Any]) -> Sequence[Planned]:
+        """Without UnindexStep when Google was never told."""
+        return _planned(cls.steps, input)
 
 
 class ExpirePosting(Workflow):
     """The plan's duration is over. The customer has had what was paid for: no refund, and no mail."""
 
     name, version = "expire_posting", 1
-    steps = [ExpireStep]
+    steps = [ExpireStep, UnindexStep]
+
+    @classmethod
+    def plan(cls, input: Mapping[str, Any]) -> Sequence[Planned]:
+        """Likewise."""
+        return _planned(cls.steps, input)
+
+
+def _planned(steps: Sequence[type[Step]], input: Mapping[str, Any]) -> Sequence[Planned]:
+    return [Planned(step) for step in steps if step is not UnindexStep or input["is_indexed"]]
