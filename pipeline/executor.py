@@ -148,12 +148,12 @@ def _step_forward(work: Work, mine: deque[Job], ended: Ended, *, may_go_on: bool
     begun = after.begun if isinstance(after, Advanced) else None
     if begun is not None and mine:
         mine.popleft()
-    fresh = [job for job in onward.opened_jobs(work.view, view) if begun is None or job != then]
+    fresh = onward.opened_jobs(work.view, view)
     if view.state in OPEN:
-        ended.next_link = fresh[0] if fresh else None
+        ended.next_link = fresh[0] if fresh and begun is None else None
     else:
         now, others = onward.split(work.workflow, view, fresh) if may_go_on else ([], fresh)
-        mine.extend(now)
+        mine.extend(job for job in now if begun is None or job != then)
         dispatch.publish(*others)  # at once: they run while this worker goes on with its own
         ended.next_link = None
     if begun is None or then is None:

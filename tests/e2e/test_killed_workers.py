@@ -27,7 +27,7 @@ def test_a_pool_child_killed_between_effect_and_record_doubles_nothing(
 ) -> None:
     crash_file.write_text(f"{place}.effect")
     pipeline = submit(card)
-    wait_for_end([pipeline], seconds=15)
+    wait_for_end([pipeline], seconds=40)
     assert not crash_file.exists(), "nobody was killed: the test shows nothing"
     assert Pipeline.objects.get(pk=pipeline).state == ("committed" if card == GOOD else "rolled_back")
     step, _ = place.split(".")
