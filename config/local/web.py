@@ -22,6 +22,7 @@ def main() -> None:
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=GRACE_SECONDS,
+        proxy_headers=False,  # forwarded addresses are read by NUM_PROXIES alone
     )
     uvicorn.Server(config).run(sockets=[listening])
 
