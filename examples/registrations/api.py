@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,7 +39,9 @@ class RegisterView(AcceptView):
 
     @_describe_registration
     def post(self, request: Request) -> PipelineResponse:
-        """202, or what API.md's table says."""
+        """202, or what API.md's table says; 404 where Supabase is not configured: no login could be made."""
+        if not (settings.SUPABASE_URL and settings.SUPABASE_KEY):
+            raise not_found("Registrations are not switched on here.")
         return super().post(request)
 
     @classmethod

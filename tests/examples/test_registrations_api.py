@@ -114,3 +114,9 @@ def test_a_refused_password_stands_in_no_answer(post: Post, outside: Outside) ->
     assert b"canary1" not in answer.content
     answer = post(URL, FIELDS | {"director_password": ["canary1"]})
     assert b"canary1" not in answer.content
+
+
+def test_without_supabase_nothing_is_accepted(post: Post, outside: Outside, settings: Any) -> None:
+    settings.SUPABASE_URL = ""
+    problem(post(URL, FIELDS), 404)
+    assert not Pipeline.objects.exists()
