@@ -215,6 +215,12 @@ GOOGLE_INDEXING_BASE = env.text(
 GOOGLE_INDEXING_CREDENTIALS = env.text("GOOGLE_INDEXING_CREDENTIALS")  # the JSON of a service account's key
 INDEXING_DAILY_QUOTA = env.integer("INDEXING_DAILY_QUOTA", 200)  # Google's default for a project
 INDEXING_RESERVED_FOR_DELETIONS = env.integer("INDEXING_RESERVED_FOR_DELETIONS", 40)  # of the quota
+RECAPTCHA_ENABLED = env.flag("RECAPTCHA_ENABLED")
+RECAPTCHA_BASE = env.text("RECAPTCHA_BASE", f"{SANDBOX_URL}/google" if SANDBOX_URL else "https://www.google.com")
+RECAPTCHA_SITE_KEY = env.text("RECAPTCHA_SITE_KEY", "sandbox" if SANDBOX_URL else "")
+RECAPTCHA_SECRET = env.text("RECAPTCHA_SECRET", "sandbox" if SANDBOX_URL else "")
+RECAPTCHA_VERSION = env.integer("RECAPTCHA_VERSION", 2)  # of the site key: 2 or 3
+RECAPTCHA_MIN_SCORE = env.text("RECAPTCHA_MIN_SCORE", "0.5")  # version 3: from 0.0, a robot, to 1.0, a person
 
 # The examples' providers.
 SUPABASE_URL = env.text("SUPABASE_URL", f"{SANDBOX_URL}/supabase" if SANDBOX_URL else "").rstrip("/")
@@ -291,6 +297,12 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": ["'self'"],
     }
 }
+if RECAPTCHA_ENABLED:
+    CONTENT_SECURITY_POLICY["DIRECTIVES"] |= {
+        "script-src": ["'self'", "https://www.google.com/recaptcha/", "https://www.gstatic.com/recaptcha/"],
+        "connect-src": ["'self'", "https://www.google.com/recaptcha/"],
+        "frame-src": ["https://www.google.com/recaptcha/", "https://recaptcha.google.com/recaptcha/"],
+    }
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

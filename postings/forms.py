@@ -16,6 +16,7 @@ from django.forms.utils import ErrorDict, ErrorList
 from django.http import QueryDict
 
 from pipeline.api.cards import has_card_number
+from postings import captcha
 from postings.models import EmploymentType, Plan, SalaryUnit
 from postings.money import minor
 from postings.presentation import countries, currencies, price
@@ -212,6 +213,7 @@ def raw_fields(data: Mapping[str, str]) -> dict[str, Any]:
         if name not in ("logo", "idempotency_key", "remote")
     }
     fields["remote"] = "remote" in data
+    fields[captcha.FIELD] = data.get("g-recaptcha-response", "")
     if not any(fields[name].strip() for name in _AMOUNTS):
         fields |= {"salary_currency": "", "salary_unit": ""}  # chosen beforehand, but of no salary
     for name in _AMOUNTS:

@@ -21,7 +21,7 @@ from pipeline.api.cards import has_card_number
 from pipeline.api.fields import as_flag, as_whole
 from pipeline.api.problems import FieldError, field_errors
 from pipeline.models import Pipeline
-from postings import logo
+from postings import captcha, logo
 from postings.api.serializers import PostingSubmission
 from postings.models import Plan
 from postings.workflow import PublishPosting
@@ -66,7 +66,8 @@ class PostingAcceptance(Acceptance):
                 logo.check(picture)
         except logo.BadLogo as error:
             errors.append({"field": "logo", "code": error.code, "detail": str(error)})
-        if errors:
+        errors += captcha.missing(fields)
+        if errors := errors or captcha.refused(fields):
             raise Invalid(sorted(errors, key=_position))
         return _valid(serializer.validated_data, picture)
 

@@ -15,6 +15,7 @@ from pipeline.api.acceptance import Invalid, NotKnown, Submitter, TooManyRefused
 from pipeline.api.clients import client_of
 from pipeline.api.throttles import Throttle
 from pipeline.start import KeyReused, TooManyOpen
+from postings import captcha
 from postings.forms import Errors, PostingForm, raw_fields
 from postings.submission import PostingAcceptance
 
@@ -46,7 +47,7 @@ def submit(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 def _submit(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
-        return render(request, "postings/submit.html", {"form": PostingForm()})
+        return render(request, "postings/submit.html", {"form": PostingForm(), "captcha": captcha.shown()})
     throttle = Throttle()
     if not throttle.allow_request(request, _Scope()):  # type: ignore[arg-type] # it reads user and META alone
         wait = round(throttle.wait() or RETRY_SOON)
@@ -93,7 +94,7 @@ def _again(
     if is_new:
         form.renew_key()
     form.refuse(errors)
-    context = {"form": form, "had_logo": bool(request.FILES.get("logo"))}
+    context = {"form": form, "had_logo": bool(request.FILES.get("logo")), "captcha": captcha.shown()}
     response = render(request, "postings/submit.html", context, status=status)
     if retry_after is not None:
         response["Retry-After"] = str(retry_after)
