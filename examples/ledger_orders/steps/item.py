@@ -81,14 +81,12 @@ class ItemStep(Step):
         return found.id if found is not None else None
 
     def _finish(self, run: Run, transaction: str, status: str) -> None:
-        """Bring it to its final status. The ledger ignores keys of updates: a later attempt reads first."""
+        """Bring it to its final status, which may be said twice: what is final already is read and compared."""
         call = run.call("update", {"status": status})
-        found = None if call.is_new else ledger.retrieve(transaction)
-        if found is None or found.status == "pending":
-            try:
-                found = ledger.update(transaction, call)
-            except Unprocessable:
-                found = ledger.retrieve(transaction)
+        try:
+            found = ledger.update(transaction, call)
+        except Unprocessable:
+            found = ledger.retrieve(transaction)
         if found.status != status:
             raise Refused("ledger_differs", f"{transaction} is {found.status} and cannot become {status}")
 
