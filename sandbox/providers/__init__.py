@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandbox.provider import Provider
-from sandbox.providers import modern_treasury, s3, sendgrid, stripe, supabase
+from sandbox.providers import google, modern_treasury, s3, sendgrid, stripe, supabase, twilio
 
 PROVIDERS: dict[str, Provider] = {
-    each.PROVIDER.name: each.PROVIDER for each in (stripe, sendgrid, s3, modern_treasury, supabase)
+    each.PROVIDER.name: each.PROVIDER for each in (stripe, sendgrid, s3, google, twilio, modern_treasury, supabase)
 }

@@ -16,12 +16,14 @@ import boto3
 import httpx
 import modern_treasury
 import pytest
+import requests
 import sendgrid
 import stripe
 from botocore.config import Config
 from supabase_auth import SyncGoTrueClient
 
 ROOT = Path(__file__).resolve().parents[2]
+ACCOUNT = "AC00000000000000000000000000000001"
 READ_TIMEOUT = 0.4  # seconds after which a test's client gives up
 
 
@@ -134,6 +136,23 @@ class Sandbox:
             http_client=self.impatient,
         )
         return client.admin
+
+    def publish(self, url: str, kind: str = "URL_UPDATED") -> requests.Response:
+        return requests.post(
+            f"{self.url}/google/v3/urlNotifications:publish",
+            json={"url": url, "type": kind},
+            headers={"Authorization": "Bearer ya29.x"},
+            timeout=READ_TIMEOUT,
+        )
+
+    def sms(self, **form: str) -> requests.Response:
+        message = {"To": "+4915112345678", "From": "+15005550006", "Body": "Your posting is online.", **form}
+        return requests.post(
+            f"{self.url}/twilio/2010-04-01/Accounts/{ACCOUNT}/Messages.json",
+            data={name: value for name, value in message.items() if value},
+            auth=(ACCOUNT, "token"),
+            timeout=READ_TIMEOUT,
+        )
 
     def sendgrid(self) -> sendgrid.SendGridAPIClient:
         client = sendgrid.SendGridAPIClient("SG.x", host=f"{self.url}/sendgrid")
@@ -263,13 +282,7 @@ class Bank:
         return self.client.ledger_accounts.retrieve(self.buyer.id).balances.available_balance.amount
 
 
-@pytest.fixture
-def bank(sandbox: Sandbox) -> Bank:
-    """The buyer has 700 EUR cents."""
-    return make_bank(sandbox, 700)
-
-
-def make_bank(sandbox: Sandbox, funds: int) -> Bank:
+def bank_with(sandbox: Sandbox, funds: int) -> Bank:
     client = sandbox.modern_treasury()
     ledger = client.ledgers.create(name="Marketplace")
     accounts = [
@@ -282,3 +295,14 @@ def make_bank(sandbox: Sandbox, funds: int) -> Bank:
     opening = bank.transfer(funds, bank.source, bank.buyer, status="posted", metadata={})
     client.ledger_transactions.create(**opening)
     return bank
+
+
+@pytest.fixture
+def make_bank() -> Callable[[Sandbox, int], Bank]:
+    return bank_with
+
+
+@pytest.fixture
+def bank(sandbox: Sandbox) -> Bank:
+    """The buyer has 7.00 EUR."""
+    return bank_with(sandbox, 700)

@@ -15,7 +15,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_is_ready_once_health_answers(sandbox):
-    providers = ["stripe", "sendgrid", "s3", "modern_treasury", "supabase"]
+    providers = ["stripe", "sendgrid", "s3", "google", "twilio", "modern_treasury", "supabase"]
     assert sandbox.get("health") == {"status": "ready", "providers": providers}
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import botocore.exceptions
 import modern_treasury
 import pytest
+import requests
 import stripe
 import supabase_auth.errors
 from python_http_client import exceptions as sendgrid_errors
@@ -26,6 +27,8 @@ UNKNOWN = {
     "s3": (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError),
     "modern_treasury": (modern_treasury.APIConnectionError, modern_treasury.InternalServerError),
     "supabase": (supabase_auth.errors.AuthRetryableError, supabase_auth.errors.AuthApiError),
+    "google": (requests.RequestException,),
+    "twilio": (requests.RequestException,),
 }
 ROUTES = {
     "stripe": "payment_intents.create",
@@ -33,6 +36,8 @@ ROUTES = {
     "s3": "objects.put",
     "modern_treasury": "ledger_transactions.create",
     "supabase": "users.create",
+    "google": "url_notifications.publish",
+    "twilio": "messages.create",
 }
 EFFECTS = {
     "stripe": "authorised",
@@ -40,6 +45,8 @@ EFFECTS = {
     "s3": "object_put",
     "modern_treasury": "ledger_pending",
     "supabase": "user_created",
+    "google": "url_updated",
+    "twilio": "sms_sent",
 }
 
 
@@ -57,6 +64,10 @@ def act(sandbox, create, provider):
             client.ledger_transactions.create(ledger_entries=[entry(client, "debit"), entry(client, "credit")])
         case "supabase":
             sandbox.supabase().create_user({"email": "director@example.com"})
+        case "google":
+            sandbox.publish("https://example.com/jobs/1").raise_for_status()
+        case "twilio":
+            sandbox.sms().raise_for_status()
 
 
 def entry(client, direction):

@@ -35,6 +35,26 @@ def test_state_ledger_keys_faults_clock_and_secrets_survive(own_sandbox, create)
     assert client.v1.payment_intents.capture(held.id).status == "succeeded"
 
 
+def test_what_the_other_providers_know_survives_too(own_sandbox, make_bank):
+    own_sandbox.start()
+    bank = make_bank(own_sandbox, 700)
+    staged = bank.client.ledger_transactions.create(**bank.transfer(300), idempotency_key="key-1")
+    user = own_sandbox.supabase().create_user({"email": "director@example.com"}).user
+    own_sandbox.publish("https://example.com/jobs/1")
+    own_sandbox.sms()
+    token = {"secret": "secret", "response": "v2-pass-1"}
+    assert own_sandbox.http.post("/google/recaptcha/api/siteverify", data=token).json()["success"] is True
+    before = [own_sandbox.get(path) for path in ("ledger", "state", "google/quota")]
+    own_sandbox.kill()
+    own_sandbox.start()
+    assert [own_sandbox.get(path) for path in ("ledger", "state", "google/quota")] == before
+    assert own_sandbox.http.post("/google/recaptcha/api/siteverify", data=token).json()["success"] is False
+    assert own_sandbox.supabase().get_user_by_id(user.id).user == user
+    bank.client = own_sandbox.modern_treasury()
+    assert bank.client.ledger_transactions.create(**bank.transfer(300), idempotency_key="key-1") == staged
+    assert bank.available() == 400
+
+
 def test_a_key_is_remembered_across_a_kill(own_sandbox, create):
     own_sandbox.start()
     first = create(own_sandbox.stripe(), key="key-1", confirm=True)
