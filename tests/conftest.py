@@ -12,9 +12,9 @@ from config.celery import app
 pytest_plugins = ["pipeline.testing.fixtures"]
 
 ROOT = Path(__file__).parent
-# These start processes of their own, or share the one Redis: one of pytest's processes runs them all, while
-# another one runs the rest.
-ALONE = ("e2e", "workers", "local", "browser", "benchmarks", "api/test_server.py")
+# These start processes of their own, or share what is slow to make: each of these is run whole by one of
+# pytest's processes.
+TOGETHER = ("e2e", "workers", "local", "browser", "benchmarks", "api/test_server.py")
 
 
 def pytest_configure() -> None:
@@ -34,5 +34,7 @@ def _database(address: str, number: int) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what would get in its own way."""
     for item in items:
-        if item.path.relative_to(ROOT).as_posix().startswith(ALONE):
-            item.add_marker(pytest.mark.xdist_group("processes"))
+        path = item.path.relative_to(ROOT).as_posix()
+        for part in TOGETHER:
+            if path.startswith(part):
+                item.add_marker(pytest.mark.xdist_group(part))
