@@ -19,6 +19,7 @@ urlpatterns = [
     re_path(r"^api(?:/.*)?$", unknown_route),
     path("webhooks/stripe/", webhooks.stripe, name="stripe-webhook"),
     path("webhooks/sendgrid/", webhooks.sendgrid, name="sendgrid-webhook"),
+    path("webhooks/twilio/", webhooks.twilio, name="twilio-webhook"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),

@@ -15,7 +15,7 @@ from pipeline.api.problems import Problem
 from pipeline.models import Inbox, Pipeline, Step
 from pipeline.states import PipelineState
 from postings.models import Posting
-from postings.providers import sendgrid_webhooks, stripe_webhooks
+from postings.providers import sendgrid_webhooks, stripe_webhooks, twilio_webhooks
 
 # Money that went back without us.
 _BAD_NEWS: Final = {
@@ -55,6 +55,24 @@ def sendgrid(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         for event in events:
             _take_sendgrid(event)
+    return HttpResponse(status=204)
+
+
+@csrf_exempt
+@require_POST
+def twilio(request: HttpRequest) -> HttpResponse:
+    """What became of an SMS: the pipeline that its address names looks again."""
+    form = request.POST.dict()
+    address = f"{settings.SITE_URL}{request.get_full_path()}"
+    signature = request.headers.get("X-Twilio-Signature", "")
+    if not twilio_webhooks.is_signed(address, form, signature, settings.TWILIO_AUTH_TOKEN):
+        return Problem(400, "forged", "Not accepted", "The signature does not match.").response()
+    pipeline = _uuid(request.GET.get("pipeline_id"))
+    message, status = form.get("MessageSid", ""), form.get("MessageStatus", "")
+    if pipeline is not None and message and status:
+        with transaction.atomic():
+            if _is_first("twilio", f"{message}:{status}", pipeline, status, {}) and actions.hint(pipeline, by="twilio"):
+                _publish_after_commit(pipeline)
     return HttpResponse(status=204)
 
 

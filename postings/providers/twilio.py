@@ -6,6 +6,7 @@ Source: https://www.twilio.com/docs/messaging/api/message-resource
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import requests
 from django.conf import settings
@@ -19,11 +20,12 @@ _PAGE: Final = 1000  # Twilio's most; nobody gets that many between a sending an
 _RECIPIENT: Final = frozenset({21211, 21214, 21217, 21219, 21265, 21408, 21610, 21612, 21614})
 
 
-def message(*, to: str, text: str) -> dict[str, str]:
-    """The form of one message, as it will be stored and sent."""
+def message(*, to: str, text: str, reference: str) -> dict[str, str]:
+    """The form of one message, as it will be stored and sent. Its callback's address carries our reference."""
     service = settings.TWILIO_MESSAGING_SERVICE_SID
     sender = {"MessagingServiceSid": service} if service else {"From": settings.TWILIO_FROM}
-    return {"To": to, "Body": text} | sender
+    callback = f"{settings.SITE_URL}/webhooks/twilio/?{urlencode({'pipeline_id': reference})}"
+    return {"To": to, "Body": text, "StatusCallback": callback} | sender
 
 
 def send(form: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """An SMS beside the receipt, to customers who gave a phone number. Switched on by SMS_ENABLED.
 
 Twilio has no idempotency key for messages. So the call is recorded first; if its outcome is unknown, Twilio's
-list of messages to that number is asked for our mark in the text until the grace time is over. What is not
-there then is sent again: it may come twice, never not at all, unless its number is refused.
+list of messages to that number is asked for our mark in the text, when its callback comes and until the grace
+time is over. What is not there then is sent again: it may come twice, never not at all, unless its number is
+refused.
 """
 
 from typing import Any, Final
@@ -35,7 +36,7 @@ class SmsStep(Step):
     def commit(self, run: Run) -> dict[str, Any]:
         """Send it, once as far as can be known."""
         to, mark = run.input["contact_phone"], _mark(run)
-        call = run.call("send", twilio.message(to=to, text=_text(run, mark)))
+        call = run.call("send", twilio.message(to=to, text=_text(run, mark), reference=run.reference))
         if not call.is_new:
             if run.data.get("not_accepted") != call.generation:
                 if twilio.was_sent(to, mark):

@@ -57,3 +57,11 @@ def test_a_withdrawal_is_told_to_google(
     drain(submit(has_logo=False), broker)
     assert drain(endings.withdraw(Posting.objects.get(), by="olga", reason="Asked for").id, broker) == "committed"
     assert _told(outside, "url_deleted") == 1
+
+
+def test_an_sms_carries_the_pipelines_id_as_its_reference(
+    outside: Outside, broker: ScriptedBroker, submit: Callable[..., uuid.UUID], switched_on: None
+) -> None:
+    pipeline = submit(has_logo=False, contact_phone="+4930123456")
+    assert drain(pipeline, broker) == "committed"
+    assert "sms_sent" in outside.effects(pipeline)

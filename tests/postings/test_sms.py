@@ -157,11 +157,11 @@ def test_every_answer_is_refused_unavailable_or_unknown(
 ) -> None:
     phone_company.faults.append((status, {"code": code, "status": status}))
     with pytest.raises(twilio.StepFailure) as failure:
-        twilio.send(twilio.message(to=PHONE, text="x"))
+        twilio.send(twilio.message(to=PHONE, text="x", reference="r"))
     assert (failure.value.kind, failure.value.code) == (kind, ours)
 
 
 def test_without_a_connection_it_was_certainly_not_sent(phone_company: Vendor, settings: Any) -> None:
     settings.TWILIO_API_BASE = "http://127.0.0.1:1"
     with pytest.raises(twilio.Unavailable):
-        twilio.send(twilio.message(to=PHONE, text="x"))
+        twilio.send(twilio.message(to=PHONE, text="x", reference="r"))
