@@ -17,6 +17,7 @@ from pipeline.states import Wave
 __all__ = [
     "Call",
     "LostOwnership",
+    "Planned",
     "Refused",
     "Run",
     "Skip",
