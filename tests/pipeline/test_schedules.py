@@ -27,7 +27,7 @@ from pipeline.testing import (
 )
 from pipeline.workflow import Refused, Skip, Unavailable, Unknown, Wait
 
-SECONDS = float(os.environ.get("SCHEDULE_SECONDS", "10"))
+SECONDS = float(os.environ.get("SCHEDULE_SECONDS", "5"))
 STEPS = ("logo", "posting", "payment", "email")
 
 
