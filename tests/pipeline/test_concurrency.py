@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 
 import pytest
 from django.db import connections
@@ -151,6 +152,10 @@ def test_a_claim_is_had_by_one_of_many(broker, posting, crew):
         assert Step.objects.get(pipeline=job.pipeline, name="logo").stage_attempts == 1
 
 
+# Seconds by which the cancellation and the decision start late: neither may win by its being the quicker one alone.
+LAGS = [(0, 0), (0, 0.001), (0, 0.002), (0, 0.004), (0.002, 0), (0, 0.05), (0.05, 0)]
+
+
 @pytest.mark.timeout(120)
 def test_a_cancellation_and_the_decision_at_the_same_instant_end_in_one_of_the_two(broker, world, define, crew):
     workflow = define(world.step("a"), world.step("pay", pivot=True))
@@ -164,17 +169,21 @@ def test_a_cancellation_and_the_decision_at_the_same_instant_end_in_one_of_the_t
             return "too late"
         return "cancelled"
 
-    for number in range(150):
+    for number, (cancel_lag, decide_lag) in zip(range(150), itertools.cycle(LAGS), strict=False):
         pipeline = start(workflow, input={}, key=f"k{number}").id
         stage(pipeline, "a")
         job = Job(pipeline, "pay", Verb.STAGE)
         begun, view = transitions.claim(job, 1)
 
-        def decide(job=job, begun=begun, view=view):
+        def decide(job=job, begun=begun, view=view, lag=decide_lag):
+            time.sleep(lag)
             return transitions.advance(job, begun, data={}, note={}, seen_seq=view.seq).state
 
-        acts = [lambda p=pipeline: cancel(p), decide]
-        answer, state = two.do(*acts)
+        def cancel_after(pipeline=pipeline, lag=cancel_lag):
+            time.sleep(lag)
+            return cancel(pipeline)
+
+        answer, state = two.do(cancel_after, decide)
         assert (answer, state) in {("cancelled", "rolling_back"), ("too late", "committing")}
         broker.drop_all()
         ended = drain(pipeline, broker)
