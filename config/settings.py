@@ -4,6 +4,7 @@ DEMO=1 switches customers' rates and ceilings off and shortens the wait for a ma
 SANDBOX_URL set, the providers' addresses default to the sandbox's.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,7 @@ PIPELINE: dict[str, Any] = {
     "PAUSE_STAGING": env.flag("PAUSE_STAGING"),
     "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
     "ON_ATTENTION": "postings.operators.tell",
+    "CHORES": {"postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5)},
     "MAX_OPEN_PER_CLIENT": 0 if DEMO else env.integer("MAX_OPEN_PER_CLIENT", 20),
 }
 

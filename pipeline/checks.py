@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from itertools import pairwise
@@ -33,7 +33,7 @@ def check_settings(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     if unknown:
         hint = f"It takes {', '.join(field.name for field in fields(Conf))}."
         return [Error(f"settings.PIPELINE has no {', '.join(unknown)}.", hint=hint, id="pipeline.E001")]
-    return [*_wrong_keys(), *_wrong_teller(), *_wrong_margin()]
+    return [*_wrong_keys(), *_wrong_teller(), *_wrong_margin(), *_wrong_chores()]
 
 
 @register()
@@ -136,13 +136,31 @@ def _wrong_keys() -> list[CheckMessage]:
 
 def _wrong_teller() -> list[CheckMessage]:
     path = conf().ON_ATTENTION
-    try:
-        is_right = not path or callable(import_string(path))
-    except ImportError:
-        is_right = False
     hint = "Give the dotted path of a function that takes a pipeline and tells a person."
     message = f"PIPELINE['ON_ATTENTION'] is {path!r}, and there is no such function."
-    return [] if is_right else [Error(message, hint=hint, id="pipeline.E004")]
+    return [Error(message, hint=hint, id="pipeline.E004")] if path and not _is_function(path) else []
+
+
+def _wrong_chores() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    given: Mapping[str, Any] = conf().CHORES
+    for path, every in given.items():
+        if not _is_function(path):
+            hint = "Give the dotted path of a function without arguments."
+            message = f"PIPELINE['CHORES'] names {path!r}, and there is no such function."
+            found.append(Error(message, hint=hint, id="pipeline.E006"))
+        if not isinstance(every, timedelta) or every <= timedelta(0):
+            hint = "Give how often it is called, as a timedelta: timedelta(minutes=5), for example."
+            message = f"PIPELINE['CHORES'] has {every!r} for {path!r}."
+            found.append(Error(message, hint=hint, id="pipeline.E007"))
+    return found
+
+
+def _is_function(path: str) -> bool:
+    try:
+        return callable(import_string(path))
+    except ImportError:
+        return False
 
 
 def _wrong_margin() -> list[CheckMessage]:

@@ -1,6 +1,7 @@
 """The engine's settings: `settings.PIPELINE`, a dict, read late. Everything has a default."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -43,11 +44,13 @@ class Conf:
     WAITING_POLL: RetryPolicy = RetryPolicy(first=timedelta(seconds=5), factor=1.5, cap=timedelta(seconds=60))
     SECRET_KEYS: tuple[str, ...] = ()  # Fernet keys, newest first; needed by workflows that have secrets
     ON_ATTENTION: str = ""  # dotted path of a function(pipeline) that tells a person
+    # Dotted paths of functions to how often they are called: see pipeline/chores.py.
+    CHORES: Mapping[str, timedelta] = field(default_factory=dict)
     SWEEP_IN_WORKERS: bool = True
     CRASH_FILE: str = ""  # tests only: see pipeline/crashpoints.py
 
 
-_NAMES = frozenset(field.name for field in fields(Conf))
+_NAMES = frozenset(each.name for each in fields(Conf))
 
 
 @cache

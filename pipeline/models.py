@@ -1,4 +1,4 @@
-"""The engine's tables: Pipeline, its Steps, its Events, its Attachments.
+"""The engine's tables: Pipeline, its Steps, its Events, its Attachments; Chore, Inbox.
 
 Read them freely; only pipeline/transitions.py writes `state` and what belongs to it. What must never be is
 a constraint here.
@@ -207,6 +207,19 @@ class Attachment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.pipeline_id}"
+
+
+class Chore(models.Model):
+    """When a chore is called next, and how its last call went (pipeline/chores.py)."""
+
+    name = models.CharField(max_length=200, primary_key=True, help_text="The dotted path of its function.")
+    due_at = models.DateTimeField(help_text="When it is called next, by whoever comes first.")
+    began_at = models.DateTimeField(help_text="When it was called last.")
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="When a call ended last.")
+    error = models.TextField(blank=True, help_text="What that call raised; empty when it went well.")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Inbox(models.Model):

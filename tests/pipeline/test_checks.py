@@ -86,6 +86,20 @@ def test_a_teller_that_is_not_there(path, tune):
     assert ids(checks.check_settings(None)) == ["pipeline.E004"]
 
 
+@pytest.mark.parametrize("path", ["nowhere.at_all", "pipeline.conf.nothing", "pipeline.conf.__doc__"])
+def test_a_chore_that_is_not_there(path, tune):
+    tune(CHORES={path: timedelta(minutes=5)})
+    (message,) = checks.check_settings(None)
+    assert message.id == "pipeline.E006"
+    assert path in message.msg
+
+
+@pytest.mark.parametrize("every", [timedelta(0), timedelta(seconds=-1), 300])
+def test_a_chore_without_an_interval(every, tune):
+    tune(CHORES={"pipeline.sweep.sweep_once": every})
+    assert ids(checks.check_settings(None)) == ["pipeline.E007"]
+
+
 @pytest.mark.parametrize("margin", [0, 60, 90])
 def test_a_margin_that_leaves_no_time_or_protects_from_nothing(margin, tune):
     tune(LEASE_MARGIN=timedelta(seconds=margin))

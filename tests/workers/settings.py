@@ -9,6 +9,7 @@ INSTALLED_APPS += ["tests.workers.shop"]
 PIPELINE |= {
     "CRASH_FILE": env.text("CRASH_FILE"),
     "ON_ATTENTION": "",
+    "CHORES": {},
     "OWNER_GRACE": timedelta(0),  # the server of a test run has often just been started
     "LEASE": env.seconds("LEASE_SECONDS", 60),
     "LEASE_MARGIN": env.seconds("LEASE_SECONDS", 60) / 4,

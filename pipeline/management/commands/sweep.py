@@ -1,12 +1,14 @@
-"""`manage.py sweep`: publish what is due, until stopped. Workers run it by themselves; any number may run."""
+"""`manage.py sweep`: publish what is due and call the chores, until stopped. Each worker runs one; any number may."""
 
 import os
 import signal
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from pipeline import chores
 from pipeline.sweep import sweep_for_ever, sweep_once
 
 
@@ -15,7 +17,7 @@ class Command(BaseCommand):
 
     # The delivery guarantee does not depend on a warning about it.
     requires_system_checks: list[str] = []
-    help = "Publish the jobs that are due: the delivery guarantee, in case no worker runs it."
+    help = "Publish the jobs that are due and run the chores: the delivery guarantee, in case no worker does."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Options."""
@@ -27,7 +29,8 @@ class Command(BaseCommand):
         if once:
             self.stdout.write(f"{sweep_once()} jobs published")
             return
-        stopped: list[int] = []
+        stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda received, _frame: stopped.append(received))
-        sweep_for_ever(lambda: bool(stopped) or (parent is not None and os.getppid() != parent))
+            signal.signal(number, lambda _received, _frame: stopped.set())
+        chores.start(stopped)
+        sweep_for_ever(lambda: stopped.is_set() or (parent is not None and os.getppid() != parent))

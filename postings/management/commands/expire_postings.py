@@ -1,4 +1,4 @@
-"""`manage.py expire_postings`: take down postings whose time is over. Run it by cron, as often as you like."""
+"""`manage.py expire_postings`: take down postings whose time is over. Sweeps do it by and by, this now."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,8 +13,8 @@ class Command(BaseCommand):
 
     help = (
         "Take down postings whose time is over, a pipeline each, and tell the search engine where that is switched "
-        "on. Nothing is refunded. The board hides them from their last second on, so that once an hour by cron is "
-        "often enough."
+        "on. Nothing is refunded. The board hides them from their last second on, and whatever sweeps does "
+        "this every few minutes by itself."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
