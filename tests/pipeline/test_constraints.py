@@ -20,16 +20,20 @@ def refused(queryset, constraint, **changes):
 @pytest.mark.parametrize(
     ("changes", "constraint"),
     [
-        ({"state": "done"}, "pipeline_state_known"),
-        ({"due_at": None}, "pipeline_unfinished_is_due"),
-        ({"finished_at": SOON}, "pipeline_finished_iff_terminal"),
-        ({"cursor": 5}, "pipeline_cursor_in_range"),
-        ({"state": "committing"}, "pipeline_commits_only_when_all_staged"),
+        ({"state": "done"}, "pipeline_finished_iff_terminal"),
+        ({"state": "rolled_back"}, "pipeline_finished_iff_terminal"),
+        ({"due_at": None}, "pipeline_due_until_done"),
+        ({"finished_at": SOON}, "pipeline_due_until_done"),
+        ({"cursor": 5}, "pipeline_counters_in_range"),
+        ({"state": "committing"}, "pipeline_commits_when_all_staged"),
         ({"state": "waiting"}, "pipeline_waiting_iff_asked"),
         ({"next_action": {"type": "x"}}, "pipeline_waiting_iff_asked"),
         ({"staging_left": timedelta(1)}, "pipeline_waiting_iff_asked"),
-        ({"state": "rolling_back"}, "pipeline_turned_back_for_a_reason"),
-        ({"effects": -1}, "effects"),
+        ({"state": "rolling_back"}, "pipeline_turns_back_for_a_reason"),
+        ({"cursor": -1}, "pipeline_counters_in_range"),
+        ({"pivots": -1}, "pipeline_counters_in_range"),
+        ({"effects": -1}, "pipeline_counters_in_range"),
+        ({"tells": -1}, "pipeline_counters_in_range"),
     ],
     ids=str,
 )
@@ -40,11 +44,11 @@ def test_an_open_pipeline_cannot_be(changes, constraint, hand):
 @pytest.mark.parametrize(
     ("changes", "constraint"),
     [
-        ({"finished_at": None}, "pipeline_finished_iff_terminal"),
-        ({"due_at": SOON}, "pipeline_unfinished_is_due"),
-        ({"effects": 1}, "pipeline_terminal_has_no_jobs_left"),
-        ({"secrets": {"password": "x"}}, "pipeline_terminal_keeps_no_secret"),
-        ({"cursor": 0}, "pipeline_commits_only_when_all_staged"),
+        ({"finished_at": None}, "pipeline_due_until_done"),
+        ({"due_at": SOON}, "pipeline_due_until_done"),
+        ({"effects": 1}, "pipeline_due_until_done"),
+        ({"secrets": {"password": "x"}}, "pipeline_due_until_done"),
+        ({"cursor": 0}, "pipeline_commits_when_all_staged"),
     ],
     ids=str,
 )
@@ -57,7 +61,7 @@ def test_an_ended_pipeline_cannot_be(changes, constraint, posting, begin, broker
 @pytest.mark.parametrize(
     ("changes", "constraint"),
     [
-        ({"state": "done"}, "step_state_known"),
+        ({"state": "done"}, "step_owned_only_while_running"),
         ({"wave": 3}, "step_wave_known"),
         ({"owner": 1}, "step_owned_only_while_running"),
         ({"owner": 1, "lease_until": SOON}, "step_owned_only_while_running"),
