@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pipeline', '0002_operators'),
+        ('pipeline', '0003_chores'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
