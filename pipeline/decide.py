@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.conf import Conf
-from pipeline.errors import Refused, StepFailure
+from pipeline.errors import Refused, StepFailure, Unavailable
 from pipeline.retry import RetryPolicy
 from pipeline.states import EventType, PipelineState, Verb
 from pipeline.transitions import Begun
@@ -31,11 +31,12 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after the delay; `mark` asks for a person."""
+    """Try again after the delay, and not before `until`; `mark` asks for a person."""
 
     error: Json
     delay: timedelta
     mark: bool
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,14 @@ def _after_wait(at: Situation, wait: Wait) -> Move:
 
 def _again(at: Situation, failure: StepFailure, *, mark: bool) -> Retry:
     delay = at.policy().delay(at.begun.attempt, at.chance, failure.retry_after)
-    return Retry(_failure(failure), delay, mark and not at.begun.has_attention)
+    until = _expected_at(at, failure)
+    return Retry(_failure(failure), delay, mark and until is None and not at.begun.has_attention, until)
+
+
+def _expected_at(at: Situation, failure: StepFailure) -> datetime | None:
+    """When it works again, if it is known to; staging's and the customer's time end all the same."""
+    until = failure.until if isinstance(failure, Unavailable) else None
+    return min(until, at.deadline_at) if until and at.verb == Verb.STAGE else until
 
 
 def _is_overdue(at: Situation) -> bool:

@@ -1,6 +1,6 @@
 """The three ways an effect fails, decided in a provider's module and nowhere else, and the engine's own errors."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 
 class PipelineError(Exception):
@@ -41,9 +41,21 @@ class Refused(StepFailure):
 
 
 class Unavailable(StepFailure):
-    """It did not happen and may work later: refused connection, rate limit, maintenance."""
+    """It did not happen and may work later: refused connection, rate limit, maintenance.
+
+    `until`, an aware time, says that this is as expected (a day's quota is used up): the job waits for that time,
+    however far away, and is not marked for a person meanwhile. ValueError when it is naive.
+    """
 
     kind = "unavailable"
+
+    def __init__(
+        self, code: str, detail: str = "", *, retry_after: timedelta | None = None, until: datetime | None = None
+    ) -> None:
+        if until is not None and until.tzinfo is None:
+            raise ValueError("`until` has no time zone: derive it from run.now.")
+        super().__init__(code, detail, retry_after=retry_after)
+        self.until = until
 
 
 class Unknown(StepFailure):

@@ -244,8 +244,8 @@ def _record(work: Work, move: Move, then: Job | None) -> Advanced | str:
             after = _advance(work, data, {}, then, is_skipped=False)
         case GiveUp(why):
             after = _advance(work, {}, {"why": why}, then, is_skipped=True)
-        case Retry(error, delay, mark):
-            after = transitions.fail(job, begun, error=error, delay=delay, mark=mark)
+        case Retry(error, delay, mark, until):
+            after = transitions.fail(job, begun, error=error, delay=delay, mark=mark, until=until)
         case AskLater(wait, deadline, delay):
             after = transitions.wait(
                 job, begun, data=wait.data, next_action=wait.next_action, deadline=deadline, delay=delay

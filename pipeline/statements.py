@@ -17,6 +17,7 @@ TYPES: Final = {
     "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why",
     "int": "fence owner by_owner attempt seen_seq left",
     "jsonb": "error note failure",
+    "timestamptz": "until",
 }
 
 # Whether step n may be worked on now in pipeline a: its turn in staging, its wave after the decision.
@@ -233,7 +234,8 @@ failed AS (
     UPDATE pipeline_step s
     SET owner = NULL, lease_until = NULL, error = %(error)s, attention = s.attention OR %(mark)s,
         due_at = CASE WHEN %(verb)s = 'stage' AND pipe.state = 'rolling_back' OR s.hints_seen < pipe.hints THEN now()
-                      ELSE now() + %(delay)s END
+                      ELSE GREATEST(now() + %(delay)s, %(until)s) END,
+        verb_started_at = GREATEST(s.verb_started_at, %(until)s)
     FROM pipe
     WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
       AND s.owner = %(owner)s

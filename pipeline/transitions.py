@@ -187,11 +187,15 @@ def advance(
     )
 
 
-def fail(job: Job, begun: Begun, *, error: Json, delay: timedelta, mark: bool) -> str | None:
-    """Record a failed attempt and when the next one is due; `mark` asks for a person. The pipeline's state."""
-    row = statements.FAIL.row(
-        _guard(job, begun) | {"verb": job.verb.value, "error": to_json(error), "delay": delay, "mark": mark},
-    )
+def fail(
+    job: Job, begun: Begun, *, error: Json, delay: timedelta, mark: bool, until: datetime | None = None
+) -> str | None:
+    """Record a failed attempt and when the next one is due; `mark` asks for a person. The pipeline's state.
+
+    With `until` it is due then, and what makes a job overdue counts from there.
+    """
+    given = {"verb": job.verb.value, "error": to_json(error), "delay": delay, "mark": mark, "until": until}
+    row = statements.FAIL.row(_guard(job, begun) | given)
     return row["state"] if row else None
 
 

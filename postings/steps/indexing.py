@@ -18,6 +18,7 @@ from postings.models import Posting, PostingState
 from postings.providers import google_indexing
 from postings.providers.google_indexing import Kind
 
+_PACIFIC: Final = ZoneInfo("America/Los_Angeles")  # where Google's day begins
 _CLOCK_SKEW: Final = timedelta(seconds=5)  # between Google's clock and the database's
 _TAKE: Final = """
 INSERT INTO postings_indexingday (day, told) VALUES (%(day)s, 1)
@@ -84,8 +85,7 @@ def _tell(run: Run, url: str, kind: Kind) -> None:
 
 def _count(now: datetime, kind: Kind) -> None:
     """Take one of today's notifications; Unavailable until midnight in California when there is none left."""
-    pacific = ZoneInfo("America/Los_Angeles")
-    here = now.astimezone(pacific)
+    here = now.astimezone(_PACIFIC)
     reserved = settings.INDEXING_RESERVED_FOR_DELETIONS if kind == "URL_UPDATED" else 0
     limit = max(settings.INDEXING_DAILY_QUOTA - reserved, 0)
     with connection.cursor() as cursor:
@@ -93,5 +93,5 @@ def _count(now: datetime, kind: Kind) -> None:
             cursor.execute(_TAKE, {"day": here.date(), "limit": limit})
             if cursor.fetchone() is not None:
                 return
-    midnight = datetime.combine(here.date() + timedelta(days=1), datetime.min.time(), pacific)
-    raise Unavailable("quota_used_up", f"{limit} notifications were sent today", retry_after=midnight - now)
+    midnight = datetime.combine(here.date() + timedelta(days=1), datetime.min.time(), _PACIFIC)
+    raise Unavailable("quota_used_up", f"{limit} notifications were sent today", until=midnight)

@@ -1,11 +1,12 @@
 """Marks for a person: when they are made and cleared, and who is told."""
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pipeline import actions, attention, transitions
+from pipeline.conf import conf
 from pipeline.errors import IllegalAction
 from pipeline.models import Event, Pipeline, Step
 from pipeline.sweep import sweep_once
@@ -71,6 +72,37 @@ def test_a_job_that_fails_for_fifteen_minutes_is_marked_once_and_tried_on(failin
     row = Pipeline.objects.get(pk=pipeline)
     assert row.attention == 0
     assert not row.steps.filter(attention=True).exists()
+
+
+@pytest.mark.parametrize("failing", ["posting.commit", "email.commit", "logo.rollback"])
+def test_what_is_expected_is_waited_for_without_a_mark_and_the_quarter_of_an_hour_counts_from_then(
+    failing, posting, begin, broker, world
+):
+    def tomorrow(run):
+        raise Unavailable("quota", until=run.now + timedelta(hours=20))
+
+    if failing == "logo.rollback":
+        world.will("email.stage", Refused("no"))
+    world.will(failing, Unknown("timeout"), tomorrow, *[Unknown("timeout")] * 60)
+    pipeline = begin(posting)
+    broker.deliver_all()
+    try_until(pipeline, broker, timedelta(minutes=1))
+    assert timedelta(hours=19, minutes=58) < until_due(pipeline) <= timedelta(hours=20)
+    advance(until_due(pipeline), pipeline)
+    try_until(pipeline, broker, timedelta(minutes=7))
+    assert marks(pipeline) == 0
+    try_until(pipeline, broker, timedelta(minutes=30))
+    assert marks(pipeline) == 1
+    world._scripts.clear()
+    assert drain(pipeline, broker) == ("rolled_back" if failing == "logo.rollback" else "committed")
+
+
+def test_what_a_stage_waits_for_does_not_move_its_deadline(posting, begin, broker, world):
+    world.will("logo.stage", Unavailable("quota", until=datetime.now(UTC) + timedelta(hours=20)))
+    pipeline = begin(posting)
+    broker.deliver_all()
+    assert until_due(pipeline) <= conf().STAGING_DEADLINE
+    assert drain(pipeline, broker) == "rolled_back"
 
 
 def test_a_staging_that_fails_marks_nothing(posting, begin, broker, world):

@@ -141,6 +141,20 @@ def test_the_delay_grows_with_the_attempt_and_honours_the_provider():
     assert decide(situation(), asked).delay == timedelta(seconds=20)
 
 
+def test_what_is_expected_is_waited_for_without_a_mark():
+    tomorrow = NOW + timedelta(hours=10)
+    move = decide(situation("telling", Verb.COMMIT, overdue=True), Unavailable("quota", until=tomorrow))
+    assert (move.until, move.mark) == (tomorrow, False)
+    assert decide(situation("telling", Verb.COMMIT, overdue=True), Unavailable("quota")).mark
+    staging = situation()
+    assert decide(staging, Unavailable("quota", until=tomorrow)).until == staging.deadline_at
+
+
+def test_a_time_without_a_zone_is_a_mistake():
+    with pytest.raises(ValueError, match="time zone"):
+        Unavailable("quota", until=NOW.replace(tzinfo=None))
+
+
 def test_a_deadline_is_told_with_the_last_failure():
     assert too_late(situation(), Unknown("timeout")).failure["code"] == "timeout"
     assert too_late(situation()).error["code"] == "staging_timed_out"

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db.models import F
 
-from pipeline.models import Pipeline, Step
-from pipeline.testing import ScriptedBroker, crash_at, drain, state_of
+from pipeline.models import Event, Pipeline, Step
+from pipeline.sweep import sweep_once
+from pipeline.testing import ScriptedBroker, advance, crash_at, drain, state_of, until_due
 from postings import endings
 from postings.models import IndexingDay, Posting
 from postings.providers import google_indexing
@@ -175,7 +176,7 @@ def test_the_day_begins_at_midnight_in_california(db: None, settings: Any) -> No
     indexing._count(evening, "URL_UPDATED")
     with pytest.raises(google_indexing.Unavailable) as wait:
         indexing._count(evening, "URL_UPDATED")
-    assert wait.value.retry_after == timedelta(minutes=30)
+    assert wait.value.until == evening + timedelta(minutes=30)
     indexing._count(evening + timedelta(minutes=30), "URL_UPDATED")
     assert [str(day.day) for day in IndexingDay.objects.order_by("day")] == ["2026-07-01", "2026-07-02"]
 
@@ -219,13 +220,35 @@ def test_a_service_accounts_key_is_turned_into_a_token_once(settings: Any, googl
     assert asked[0].count(".") == 2
 
 
-def test_a_wait_for_the_next_day_is_looked_at_every_hour(
-    outside: Outside, broker: ScriptedBroker, submit: Submit, google: Vendor, settings: Any
+@pytest.mark.parametrize("is_gone", [False, True], ids=["new", "gone"])
+def test_over_quota_a_job_waits_for_the_next_day_and_nobody_is_told(
+    outside: Outside,
+    broker: ScriptedBroker,
+    submit: Submit,
+    google: Vendor,
+    told: Told,
+    settings: Any,
+    *,
+    is_gone: bool,
 ) -> None:
-    settings.INDEXING_DAILY_QUOTA = 0
+    settings.INDEXING_DAILY_QUOTA = 10 if is_gone else 0
     pipeline = submit(has_logo=False)
+    if is_gone:
+        drain(pipeline, broker)
+        settings.INDEXING_DAILY_QUOTA = 0
+        pipeline = endings.withdraw(Posting.objects.get(), **WHY).id
     broker.deliver_all()
     step = Step.objects.get(pipeline_id=pipeline, name="indexing")
     assert step.error["code"] == "quota_used_up"
     assert step.due_at is not None
-    assert step.due_at - Pipeline.objects.get(pk=pipeline).updated_at <= timedelta(hours=1)
+    assert step.due_at.astimezone(indexing._PACIFIC).time() == time(0, 0)
+    settings.INDEXING_DAILY_QUOTA = 10
+    advance(until_due(pipeline), pipeline)
+    assert sweep_once() == 0, "the sweep has looked, and looks again when the job is due"
+    assert Pipeline.objects.get(pk=pipeline).due_at == Step.objects.get(pk=step.pk).due_at
+    advance(until_due(pipeline), pipeline)
+    assert sweep_once() == 1
+    broker.deliver_all()
+    assert state_of(pipeline) == "committed"
+    assert told[-1][0] == ("URL_DELETED" if is_gone else "URL_UPDATED")
+    assert not Event.objects.filter(type="attention").exists()
