@@ -176,7 +176,13 @@ PIPELINE: dict[str, Any] = {
     "PAUSE_STAGING": env.flag("PAUSE_STAGING"),
     "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
     "ON_ATTENTION": "postings.operators.tell",
-    "CHORES": {"postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5)},
+    "CHORES": {
+        "postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5),
+        "pipeline.retention.reap": timedelta(hours=1),
+    },
+    "RETENTION": timedelta(days=env.integer("RETENTION_DAYS", 180)),
+    "ALSO_REAP": ["postings.retention.reap", "config.sessions.reap"],
+    "ALSO_ERASE": ["postings.retention.erase"],
     "MAX_OPEN_PER_CLIENT": 0 if DEMO else env.integer("MAX_OPEN_PER_CLIENT", 20),
 }
 

@@ -47,6 +47,15 @@ class Conf:
     # Dotted paths of functions to how often they are called: see pipeline/chores.py.
     CHORES: Mapping[str, timedelta] = field(default_factory=dict)
     SWEEP_IN_WORKERS: bool = True
+    # How long an ended pipeline keeps what it holds of people; None or zero: for ever. At least as long as a payment
+    # may be refunded or disputed, for which its data is needed: the longest plan (60 days) and the networks' 120.
+    RETENTION: timedelta | None = timedelta(days=180)
+    REAP_BATCH: int = 100  # pipelines of one statement: some 2,000 rows, which takes milliseconds
+    REAP_PAUSE: timedelta = timedelta(milliseconds=100)  # between two of them, for everybody else
+    # Dotted paths of function(retention) -> {what: how many}: what the application's own tables hold of people.
+    ALSO_REAP: tuple[str, ...] = ()
+    # Dotted paths of function(pipeline id), called before one is erased; IllegalAction refuses.
+    ALSO_ERASE: tuple[str, ...] = ()
     CRASH_FILE: str = ""  # tests only: see pipeline/crashpoints.py
 
 

@@ -59,11 +59,14 @@ class Pipeline(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
+    reaped_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its personal data was erased, with its steps and its history."
+    )
 
     class Meta:
         # Nobody adds, changes or deletes one by hand; operators act through pipeline/actions.py.
         default_permissions = ["view"]
-        permissions = [("operate_pipeline", "Can operate pipelines: retry, resume, roll back, skip a step")]
+        permissions = [("operate_pipeline", "Can operate pipelines: retry, resume, roll back, skip a step, erase")]
         constraints = [
             # The key first, so that operators find a pipeline by its key alone.
             models.UniqueConstraint(fields=["key", "scope"], name="pipeline_key_once"),
@@ -95,6 +98,10 @@ class Pipeline(models.Model):
                 | Q(error__isnull=False),
                 name="pipeline_turns_back_for_a_reason",
             ),
+            models.CheckConstraint(
+                condition=Q(reaped_at__isnull=True) | Q(finished_at__isnull=False, input={}),
+                name="pipeline_reaped_holds_nothing",
+            ),
         ]
         indexes = [
             models.Index(fields=["due_at"], name="pipeline_due", condition=Q(finished_at__isnull=True)),
@@ -103,6 +110,11 @@ class Pipeline(models.Model):
             models.Index(fields=["-created_at"], name="pipeline_by_age"),
             models.Index(fields=["client", "-created_at"], name="pipeline_by_client", condition=~Q(client="")),
             models.Index(fields=["-created_at"], name="pipeline_attention", condition=Q(attention__gt=0)),
+            models.Index(
+                fields=["finished_at"],
+                name="pipeline_to_reap",
+                condition=Q(finished_at__isnull=False, reaped_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -230,7 +242,10 @@ class Inbox(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["provider", "event_id"], name="inbox_event_once")]
-        indexes = [models.Index(fields=["pipeline_id"], name="inbox_pipeline", condition=Q(pipeline_id__isnull=False))]
+        indexes = [
+            models.Index(fields=["pipeline_id"], name="inbox_pipeline", condition=Q(pipeline_id__isnull=False)),
+            models.Index(fields=["received_at"], name="inbox_by_age"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.event_id}"

@@ -14,7 +14,7 @@ from pipeline.db import to_json
 from pipeline.ownership import LOCK_CLASS
 from pipeline.plan import Job, PipelineView, StepView, Undo, to_undo
 from pipeline.registry import known_jobs
-from pipeline.states import BEGINS_FROM, DONE, PHASES, RUNNING, EventType, PipelineState, StepState, Verb
+from pipeline.states import BEGINS_FROM, DONE, PHASES, RUNNING, TERMINAL, EventType, PipelineState, StepState, Verb
 
 Json = Mapping[str, Any]
 
@@ -286,6 +286,11 @@ def operator_action(pipeline: uuid.UUID, note: Json) -> bool:
 def attention(pipeline: uuid.UUID, note: Json) -> bool:
     """Mark a pipeline, finished or not, for a person."""
     return _mark(pipeline, EventType.ATTENTION, note, states=PipelineState.values, marks=1)
+
+
+def note_of_ended(pipeline: uuid.UUID, note: Json) -> bool:
+    """A person did something with an ended pipeline; who and why stand in its history."""
+    return _mark(pipeline, EventType.OPERATOR_ACTION, note, states=sorted(TERMINAL), marks=0)
 
 
 def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence[str], marks: int) -> bool:

@@ -69,9 +69,11 @@ def _of_its_purchase(posting: Posting) -> dict[str, Any]:
 
 
 def _of_its_page(posting: Posting) -> dict[str, Any]:
-    """Which posting, where it is shown, and whether Google was told of it, or may be any moment."""
+    """Which posting, where it is shown, and whether Google was told of it, may be any moment, or may have been."""
     told = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="indexing").exclude(state=StepState.SKIPPED)
-    return {"posting": str(posting.pk), "url": address(posting), "is_indexed": told.exists()}
+    is_forgotten = Pipeline.objects.filter(pk=posting.pipeline_id).exclude(reaped_at=None).exists()
+    is_indexed = told.exists() or (is_forgotten and settings.INDEXING_ENABLED)
+    return {"posting": str(posting.pk), "url": address(posting), "is_indexed": is_indexed}
 
 
 def _start(workflow: type[Workflow], posting: Posting, given: Mapping[str, Any], user: int | None = None) -> Started:

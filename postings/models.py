@@ -94,6 +94,7 @@ class Posting(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.UUIDField(null=True, blank=True, editable=False)  # the pipeline that takes it down
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_erased = models.BooleanField(default=False, editable=False)  # of what may be personal, after it ended
 
     class Meta:
         ordering = ["-published_at"]
@@ -113,8 +114,13 @@ class Posting(models.Model):
                 name="posting_ended_by_a_pipeline",
             ),
             models.CheckConstraint(
-                condition=~Q(apply_url="", apply_email="") & (Q(apply_url="") | Q(apply_email="")),
+                condition=(Q(is_erased=True) | ~Q(apply_url="", apply_email=""))
+                & (Q(apply_url="") | Q(apply_email="")),
                 name="posting_one_way_to_apply",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_erased=False) | Q(state__in=[PostingState.WITHDRAWN, PostingState.EXPIRED]),
+                name="posting_erased_only_when_ended",
             ),
         ]
         indexes = [
@@ -123,6 +129,11 @@ class Posting(models.Model):
                 fields=["expires_at"],
                 name="posting_to_expire",
                 condition=Q(state=PostingState.PUBLISHED, ended_by=None),
+            ),
+            models.Index(
+                fields=["ended_at"],
+                name="posting_to_erase",
+                condition=Q(is_erased=False, ended_at__isnull=False),
             ),
         ]
 

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from django import forms
 
-from pipeline import actions
+from pipeline import actions, retention
 from pipeline.admin.outlook import outlook
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline, Step
 from pipeline.states import OPEN, PipelineState, StepState, Wave
+
+
+def _erase(pipeline: uuid.UUID, *, by: str, reason: str) -> None:
+    retention.erase(pipeline, by=by, reason=reason)
+
 
 _SKIPPABLE = (StepState.COMMITTING, StepState.ROLLING_BACK)
 
@@ -65,6 +70,14 @@ OPERATIONS = {
             lambda pipeline, step, by, reason: actions.skip(pipeline, step, by=by, reason=reason),
             lambda _, steps: bool(skippable(steps)),
             takes_step=True,
+        ),
+        Operation(
+            "erase",
+            "Erase personal data",
+            "What was submitted is erased for good, with the steps and the history: it can neither be refunded nor "
+            "looked into from here afterwards. The key, the id and the end stay, and that you have done this.",
+            lambda pipeline, _, by, reason: _erase(pipeline, by=by, reason=reason),
+            lambda pipeline, _: pipeline.is_terminal and pipeline.reaped_at is None,
         ),
     )
 }

@@ -43,7 +43,7 @@ def page(events: Sequence[Event], after: int, last: int, address: str) -> Json:
     """One page; `last` is the pipeline's newest seq, `address` the list's own without a query."""
     until = events[-1].seq if events else after
     return {
-        "next": f"{address}?after={until}" if until < last else None,
+        "next": f"{address}?after={until}" if events and until < last else None,
         "previous": f"{address}?after={max(after - PAGE, 0)}" if after > 0 else None,
         "results": [as_json(event) for event in events],
     }

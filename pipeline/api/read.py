@@ -18,16 +18,19 @@ _UNSHOWN = ("input", "secrets", "key", "fingerprint", "client", "scope")
 
 
 def load(pipeline: uuid.UUID) -> tuple[Pipeline, list[Step]]:
-    """The pipeline and its steps in order; Problem 404 for an unknown id."""
+    """The pipeline and its steps in order, none when it is reaped; Problem 404 for an unknown id."""
     steps = list(
         Step.objects.filter(pipeline_id=pipeline)
         .select_related("pipeline")
         .defer("data", "calls", "args", *(f"pipeline__{name}" for name in _UNSHOWN))
         .order_by("position")
     )
-    if not steps:
+    if steps:
+        return steps[0].pipeline, steps
+    reaped = Pipeline.objects.filter(pk=pipeline).exclude(reaped_at=None).defer(*_UNSHOWN).first()
+    if reaped is None:
         raise not_found("There is no pipeline of this id.")
-    return steps[0].pipeline, steps
+    return reaped, []
 
 
 def base_url(request: HttpRequest) -> str:

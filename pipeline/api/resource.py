@@ -34,8 +34,7 @@ def render(pipeline: Pipeline, steps: Sequence[Step], base_url: str) -> Json:
         "workflow": pipeline.workflow,
         "version": pipeline.version,
         "state": str(pipeline.state),
-        "message": message(pipeline, steps),
-        "progress": progress(pipeline.state, steps),
+        **(_now(pipeline, steps) if pipeline.reaped_at is None else _reaped(pipeline)),
         "steps": [_step(step) for step in steps],
         "needs_attention": pipeline.attention > 0,
         "next_action": _next_action(pipeline),
@@ -132,6 +131,19 @@ def _trouble(error: Mapping[str, Any] | None) -> Json | None:
         return None
     kind = str(error.get("kind", "unknown"))
     return {"code": error.get("code", "unknown"), "detail": _TROUBLE.get(kind, _TROUBLE["unknown"])}
+
+
+def _now(pipeline: Pipeline, steps: Sequence[Step]) -> Json:
+    return {"message": message(pipeline, steps), "progress": progress(pipeline.state, steps)}
+
+
+def _reaped(pipeline: Pipeline) -> Json:
+    """Of a pipeline whose steps are erased: all of them were done, or undone."""
+    percent = 100 if pipeline.state == PipelineState.COMMITTED else 0
+    return {
+        "message": f"{PipelineState(pipeline.state).label}; its details have been erased",
+        "progress": {"completed": pipeline.step_count, "total": pipeline.step_count, "percent": percent},
+    }
 
 
 def _next_action(pipeline: Pipeline) -> Json | None:

@@ -31,12 +31,15 @@ class StreamView(PipelineView):
 
     @describe_stream
     def get(self, request: Request, pipeline_id: uuid.UUID) -> HttpResponse:
-        """204 when a client that has the terminal event comes back: that ends an EventSource for good."""
-        row = Pipeline.objects.only("state", "seq", "updated_at").filter(pk=pipeline_id).first()
+        """204 when a client that has the terminal event comes back: that ends an EventSource for good.
+
+        Likewise for a pipeline whose history is erased.
+        """
+        row = Pipeline.objects.only("state", "seq", "updated_at", "reaped_at").filter(pk=pipeline_id).first()
         if row is None:
             raise not_found("There is no pipeline of this id.")
         after = _position(request)
-        if row.is_terminal and after >= row.seq:
+        if row.is_terminal and (after >= row.seq or row.reaped_at is not None):
             return HttpResponse(status=204, headers={"Cache-Control": "no-cache"})
         return PipelineResponse(b"", content_type="text/event-stream", pipeline=pipeline_id, mark=mark_of(row))
 

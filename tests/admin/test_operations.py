@@ -105,6 +105,29 @@ def test_a_step_is_skipped(begin, operator):
     assert told(hand) == [{"action": "skip", "by": "olga", "reason": REASON, "step": "posting"}]
 
 
+def test_what_an_ended_pipeline_holds_is_erased(begin, operator):
+    hand = begin(input={"contact_email": "customer@example.com"})
+    hand.cancel()
+    assert hand.row().state == "rolled_back"
+    page = page_of(hand)
+    assert "customer@example.com" in operator.get(page).content.decode()
+    operator.post(place(hand, "erase"), {"reason": REASON})
+    assert hand.row().input == {}
+    assert told(hand) == [{"action": "erase", "by": "olga", "reason": REASON}]
+    shown = operator.get(page).content.decode()
+    assert "customer@example.com" not in shown
+    assert "its input, steps and history are gone" in shown
+    assert place(hand, "erase") not in shown
+
+
+def test_what_an_unfinished_one_holds_is_not_erased(begin, operator):
+    hand = begin(input={"contact_email": "customer@example.com"})
+    assert place(hand, "erase") not in operator.get(page_of(hand)).content.decode()
+    answer = operator.post(place(hand, "erase"), {"reason": REASON}, follow=True)
+    assert "cancel it first" in answer.content.decode()
+    assert hand.row().input
+
+
 def test_the_payment_is_never_skipped(begin, operator):
     hand = committing(begin)
     hand.fail(hand.claim("payment", "commit"))

@@ -1,0 +1,39 @@
+"""What the shop's own table holds of people: the address to apply to, and whatever stands in a description."""
+
+import uuid
+from datetime import timedelta
+from typing import Final
+
+from django.db.models.functions import Now
+
+from pipeline.errors import IllegalAction
+from postings.models import Posting, PostingState
+
+_ENDED: Final = [PostingState.WITHDRAWN, PostingState.EXPIRED]
+_BATCH: Final = 500
+
+
+def reap(retention: timedelta) -> dict[str, int]:
+    """Erase it of postings that ended longer ago. Their pages go on answering 410."""
+    ended = Posting.objects.filter(state__in=_ENDED, is_erased=False, ended_at__lte=Now() - retention)
+    count = 0
+    while ids := list(ended.order_by("ended_at").values_list("pk", flat=True)[:_BATCH]):
+        count += _erase(ids)
+    return {"ended postings": count}
+
+
+def erase(pipeline: uuid.UUID) -> None:
+    """Erase that of the posting that the pipeline made. IllegalAction while it is public."""
+    posting = Posting.objects.filter(pipeline_id=pipeline).first()
+    if posting is None:
+        return
+    if posting.state == PostingState.PUBLISHED:
+        raise IllegalAction(
+            f"Pipeline {pipeline} has published {posting}, which is paid for until {posting.expires_at:%d %B %Y}: "
+            "withdraw it in the admin first, or wait until then."
+        )
+    _erase([posting.pk])
+
+
+def _erase(ids: list[uuid.UUID]) -> int:
+    return Posting.objects.filter(pk__in=ids, state__in=_ENDED).update(apply_email="", description="", is_erased=True)
