@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from django.db import connection
@@ -50,6 +51,13 @@ class Statement:
         with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
             cursor.execute(self._sql, [params[name] for name in self.names])
             return cursor.rowcount
+
+
+@cache
+def to_array(values: tuple[str, ...]) -> str:
+    """A parameter of type text[] that is the same again and again: written out once."""
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 def to_json(value: Any) -> Jsonb:

@@ -34,7 +34,7 @@ def split(workflow: type[Workflow], view: PipelineView, jobs: list[Job]) -> tupl
     """
     kinds = {step.name: step for step in workflow.steps}
     known = {job: kinds[kind] for job in jobs if (kind := view.step(job.step).kind) in kinds}
-    quick = [job for job, step in known.items() if step.local or step.does_nothing(job.verb)]
+    quick = [job for job, step in known.items() if step.local or step.quick or step.does_nothing(job.verb)]
     slow = [job for job in known if job not in quick]
     mine = quick + slow[:1]
     return mine, [job for job in jobs if job not in mine]
@@ -81,6 +81,6 @@ def _turned_back(before: PipelineView, after: PipelineView) -> PipelineView:
 def _settled(step: StepView, verb: Verb, after: Advanced) -> StepView:
     """A wave whose counter is 0 has ended, whatever this worker saw of it: others did the rest."""
     left = {Wave.PIVOT: after.pivots, Wave.EFFECT: after.effects, Wave.TELLING: after.tells}[Wave(step.wave)]
-    if verb == Verb.STAGE or left or step.state == StepState.SKIPPED:
+    if verb == Verb.STAGE or left or step.state in (StepState.SKIPPED, DONE[verb]):
         return step
     return replace(step, state=DONE[verb].value)

@@ -45,8 +45,8 @@ def all_workflows() -> list[type["Workflow"]]:
 
 
 @cache
-def known_jobs() -> list[str]:
+def known_jobs() -> tuple[str, ...]:
     """`workflow version kind` of every job that this process can do; a claim takes no other."""
-    return [
+    return tuple(
         f"{workflow.name} {workflow.version} {step.name}" for workflow in all_workflows() for step in workflow.steps
-    ]
+    )

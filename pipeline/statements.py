@@ -16,6 +16,7 @@ from pipeline.db import Statement
 TYPES: Final = {
     "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why",
     "int": "fence owner by_owner attempt seen_seq left",
+    "text[]": "begin_phases begin_from known erase from_states",
     "jsonb": "error note failure",
     "timestamptz": "until",
 }
@@ -199,7 +200,7 @@ moved AS (
         pivots = after.pivots, effects = after.effects, tells = after.tells,
         seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
         secrets = CASE WHEN after.state IN ('committed', 'rolled_back') THEN '{{}}'::jsonb
-                       ELSE p.secrets - %(erase)s::text[] END,
+                       ELSE p.secrets - %(erase)s END,
         attention = GREATEST(p.attention - %(marks)s, 0),
         deadline_at = CASE WHEN after.was = 'waiting' THEN now() + p.staging_left ELSE p.deadline_at END,
         staging_left = NULL, next_action = NULL,

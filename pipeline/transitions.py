@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import db, statements, sweep_statements
 from pipeline.conf import conf
-from pipeline.db import to_json
+from pipeline.db import to_array, to_json
 from pipeline.ownership import LOCK_CLASS
 from pipeline.plan import Job, PipelineView, StepView, Undo, to_undo
 from pipeline.registry import known_jobs
@@ -23,6 +23,19 @@ _STARTED = {
     Verb.COMMIT: EventType.COMMIT_STARTED,
     Verb.ROLLBACK: EventType.ROLLBACK_STARTED,
 }
+_BEGIN = {
+    verb: {
+        "begin_verb": verb.value,
+        "begin_state": RUNNING[verb].value,
+        "begin_event": _STARTED[verb].value,
+        "begin_phases": to_array(tuple(PHASES[verb])),
+        "begin_from": to_array(tuple(BEGINS_FROM[verb])),
+    }
+    for verb in Verb
+}
+_BEGIN_NOTHING = dict.fromkeys(("begin", "begin_verb", "begin_state", "begin_event")) | dict.fromkeys(
+    ("begin_phases", "begin_from", "known"), "{}"
+)
 _OPEN = [PipelineState.STAGING, PipelineState.WAITING]
 _UNFINISHED = [*_OPEN, PipelineState.COMMITTING, PipelineState.ROLLING_BACK]
 
@@ -164,7 +177,7 @@ def advance(
             "less": is_skipped or job.verb != Verb.STAGE,
             "data": to_json(data),
             "note": to_json(note),
-            "erase": list(erase),
+            "erase": to_array(tuple(erase)),
             "marks": int(begun.has_attention),
             "seen_seq": seen_seq,
             "result": to_json(result) if result is not None else None,
@@ -251,7 +264,7 @@ def _turn_back(
     row = statements.TURN_BACK.row(
         guard
         | {
-            "from_states": [str(state) for state in states],
+            "from_states": to_array(tuple(states)),
             "event": event.value,
             "error": to_json(error),
             "note": to_json(note),
@@ -296,7 +309,7 @@ def note_of_ended(pipeline: uuid.UUID, note: Json) -> bool:
 def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence[str], marks: int) -> bool:
     params = {
         "pipeline": pipeline,
-        "from_states": [str(state) for state in states],
+        "from_states": to_array(tuple(states)),
         "event": event.value,
         "note": to_json(note),
         "marks": marks,
@@ -332,25 +345,10 @@ def postpone(pipeline: uuid.UUID, seq: int) -> None:
 
 def _begin(job: Job | None, owner: int) -> dict[str, Any]:
     """The parameters of `begin`; without a job they match no step."""
-    if job is None:
-        return dict.fromkeys(("begin", "begin_state", "begin_verb", "begin_event"), None) | {
-            "begin_phases": [],
-            "begin_from": [],
-            "owner": owner,
-            "lease": conf().LEASE,
-            "known": [],
-        }
-    return {
-        "begin": job.step,
-        "begin_verb": job.verb.value,
-        "begin_state": RUNNING[job.verb].value,
-        "begin_event": _STARTED[job.verb].value,
-        "begin_phases": [state.value for state in PHASES[job.verb]],
-        "begin_from": [state.value for state in BEGINS_FROM[job.verb]],
-        "owner": owner,
-        "lease": conf().LEASE,
-        "known": known_jobs(),
-    }
+    what = (
+        _BEGIN[job.verb] | {"begin": job.step, "known": to_array(known_jobs())} if job is not None else _BEGIN_NOTHING
+    )
+    return what | {"owner": owner, "lease": conf().LEASE}
 
 
 def _guard(job: Job, begun: Begun) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Step:
     pivot: ClassVar[bool] = False  # its commit may still be refused: committed first and alone
     tells: ClassVar[bool] = False  # somebody is told; it runs last and may be skipped when refused
     local: ClassVar[bool] = False  # effects in this database only: each verb shares the transaction of its record
+    quick: ClassVar[bool] = False  # waits for nobody: done where it falls due, as a message would take longer
     undo_pending: ClassVar[bool] = False  # rolled back even if it was never attempted
     secrets: ClassVar[tuple[str, ...]] = ()  # of the pipeline, erased once this step is staged
     attachments: ClassVar[tuple[str, ...]] = ()  # likewise

@@ -175,6 +175,15 @@ def test_a_chain_is_one_message_whose_done_links_are_taken_off(posting, begin, b
     drain(pipeline, broker)
 
 
+def test_steps_that_wait_for_nobody_are_committed_by_the_worker_that_decided(define, world, begin, broker, go_on):
+    quick = [world.step(name, quick=True) for name in ("one", "two", "three")]
+    pipeline = begin(define(*quick))
+    broker.deliver()
+    assert state_of(pipeline) == ("committed" if go_on else "staging")
+    assert drain(pipeline, broker) == "committed"
+    world.assert_agrees(pipeline)
+
+
 def test_a_failing_link_takes_its_chain_with_it_and_the_sweep_goes_on(posting, begin, broker, world):
     world.will("posting.stage", Unavailable("down"))
     pipeline = begin(posting)
