@@ -25,14 +25,18 @@ test: ## the tests, on a real PostgreSQL and Redis; ARGS are pytest's
 	$(call needs,tests)
 	@exec $(PY) -m config.local.run --fast -- $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
-lint: ## ruff, mypy, import-linter, migrations, system checks, locks
+lint: ## ruff, mypy, import-linter, migrations, system checks, locks, bandit, pip-audit
 	$(call needs,tests)
 	@$(PY) -m config.local.locks
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@.venv/bin/lint-imports
+	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml .
+	@$(PY) -m config.local.audit
 	@$(PY) -m config.local.run --fast --data .data/lint -- sh -ec \
-		'$(PY) -m mypy; $(PY) manage.py check; $(PY) manage.py makemigrations --check --dry-run'
+		'$(PY) -m mypy; $(PY) manage.py check; $(PY) manage.py makemigrations --check --dry-run; \
+		SITE_URL=https://jobs.example.com ALLOWED_HOSTS=jobs.example.com BEHIND_PROXY=1 DEMO= DEBUG= \
+		$(PY) manage.py check --deploy --fail-level WARNING'
 
 bench: ## measure against peers; writes benchmarks/latest.json; ARGS="--quick"
 	$(call needs,tests)

@@ -59,7 +59,7 @@ def find(folder: DataFolder) -> Place:
 def outside_of(folder: Path) -> list[Path]:
     """Where a data folder's files may lie outside it, most lasting first."""
     name = "job-posting-pipeline-" + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    roots = dict.fromkeys([Path("/var/tmp"), Path(tempfile.gettempdir())])  # noqa: S108  # checked to be root's own
+    roots = dict.fromkeys([Path("/var/tmp"), Path(tempfile.gettempdir())])  # noqa: S108  # nosec B108 # checked to be root's own
     return [root / name for root in roots if root.is_dir()]
 
 

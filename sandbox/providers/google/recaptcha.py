@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS google_tokens (
 TABLES = ("google_tokens",)
 LIFE = 120.0  # seconds
 # Google's own secret for automated tests: every token passes, any number of times.
-TEST_SECRET = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe"  # noqa: S105 - published by Google
+TEST_SECRET = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe"  # noqa: S105  # nosec B105 # published by Google
 DEFAULT_ACTION, OTHER_ACTION = "submit", "another_action"
 MAGIC: dict[str, Json] = {
     "v2-pass": {},
