@@ -12,7 +12,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from config import env
+from config import csp, env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -296,21 +296,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
-        "style-src": ["'self'", "'unsafe-inline'"],
-        "frame-ancestors": ["'none'"],
-        "base-uri": ["'self'"],
-    }
-}
-if RECAPTCHA_ENABLED:
-    CONTENT_SECURITY_POLICY["DIRECTIVES"] |= {
-        "script-src": ["'self'", "https://www.google.com/recaptcha/", "https://www.gstatic.com/recaptcha/"],
-        "connect-src": ["'self'", "https://www.google.com/recaptcha/"],
-        "frame-src": ["https://www.google.com/recaptcha/", "https://recaptcha.google.com/recaptcha/"],
-    }
+CONTENT_SECURITY_POLICY = csp.policy(RECAPTCHA_BASE if RECAPTCHA_ENABLED else None, is_sandbox=bool(SANDBOX_URL))
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

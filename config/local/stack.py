@@ -29,7 +29,8 @@ ADMIN = "admin"
 # A shell's own settings must not turn the demo to real providers or to another database.
 NOT_INHERITED = (
     "AWS_", "BROKER_", "CACHE_", "CELERY_", "DATABASE_", "DJANGO_", "GOOGLE_", "INDEXING_", "MODERN_TREASURY_",
-    "PAUSE_", "PIPELINE_", "RECAPTCHA_", "S3_", "SANDBOX_", "SENDGRID_", "STRIPE_", "SUPABASE_", "TWILIO_",
+    "PAUSE_", "PIPELINE_", "RECAPTCHA_BASE", "RECAPTCHA_S", "S3_", "SANDBOX_", "SENDGRID_",
+    "STRIPE_", "SUPABASE_", "TWILIO_",
 )  # fmt: skip
 
 

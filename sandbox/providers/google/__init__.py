@@ -1,4 +1,4 @@
-"""Google: reCAPTCHA's siteverify and the Indexing API, both below one prefix."""
+"""Google: reCAPTCHA's script and siteverify, and the Indexing API, all below one prefix."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.provider import Answer, Call, Json, Operation, Provider, Refused, credentials
-from sandbox.providers.google import control, indexing, recaptcha
+from sandbox.providers.google import control, indexing, recaptcha, widget
 from sandbox.providers.google.errors import error_answer, words
 
 if TYPE_CHECKING:
     from sandbox.world import World
 
 NAME = "google"
-SITEVERIFY = "recaptcha.siteverify"
+SITEVERIFY, SCRIPT = "recaptcha.siteverify", "recaptcha.script"
 OPERATIONS = (
     Operation(SITEVERIFY, "POST", "/recaptcha/api/siteverify", recaptcha.siteverify),
+    Operation(SCRIPT, "GET", "/recaptcha/api.js", widget.script),
     Operation("url_notifications.publish", "POST", "/v3/urlNotifications:publish", indexing.publish),
     Operation("url_notifications.get_metadata", "GET", "/v3/urlNotifications/metadata", indexing.retrieve),
 )
 
 
 def authorise(_: World, call: Call) -> None:
-    """The Indexing API wants an access token, any; siteverify has its secret in the form."""
+    """The Indexing API wants an access token, any; siteverify has its secret in the form, the script is public."""
     scheme, token = credentials(call)
-    if call.operation.name != SITEVERIFY and (scheme != "bearer" or not token.strip()):
+    if call.operation.name not in (SITEVERIFY, SCRIPT) and (scheme != "bearer" or not token.strip()):
         message = "Request is missing required authentication credential. Expected OAuth 2 access token."
         raise Refused(error_answer(401, "UNAUTHENTICATED", message))
 
