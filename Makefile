@@ -2,7 +2,7 @@
 # ARGS passes arguments on: make demo ARGS="--once", make test ARGS="tests/local -x".
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench chaos lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PY := .venv/bin/python
@@ -41,6 +41,10 @@ lint: ## ruff, mypy, import-linter, migrations, system checks, locks, bandit, pi
 bench: ## measure against peers; writes benchmarks/latest.json; ARGS="--quick"
 	$(call needs,tests)
 	@exec $(PY) -m config.local.run --data .data/bench -- $(PY) -m benchmarks $(ARGS)
+
+chaos: ## break everything under load and compare; MINUTES=3 SEED=N, ARGS="--kills | --peers | --overload"
+	$(call needs,tests)
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" exec $(PY) -m tests.chaos $(ARGS)
 
 lock: ## make both locks anew from pyproject.toml
 	$(call needs,tests)

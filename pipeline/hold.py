@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline import transitions
+from pipeline import crashpoints, transitions
 from pipeline.conf import conf
 from pipeline.errors import LostOwnership, PipelineError
 from pipeline.models import Attachment
@@ -41,6 +41,8 @@ class Hold:
         """Write under the fence; LostOwnership when somebody else has the job."""
         if transitions.record(self._job, self._begun, data, calls) is None:
             raise self._lost("its fence was raised")
+        for slot in calls:
+            crashpoints.reached(self._job.step, self._job.verb, f"{slot.partition('.')[2]}_stored")
 
     def secret(self, name: str) -> str:
         """Decrypt the secret; PipelineError when it was erased or never given."""

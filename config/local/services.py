@@ -20,14 +20,16 @@ class Services:
     redis: RedisServer
 
     @classmethod
-    def of(cls, folder: DataFolder, *, durable: bool, say: Callable[[str], None]) -> "Services":
+    def of(
+        cls, folder: DataFolder, *, durable: bool, say: Callable[[str], None], durable_broker: bool | None = None
+    ) -> "Services":
         """The services of a data folder; says where PostgreSQL's files lie when that is elsewhere."""
         where = place.find(folder)
         if not where.home.is_relative_to(folder.path):
             say(f"PostgreSQL runs as {where.account.name if where.account else 'you'}; its files are in {where.home}")
         return cls(
             Postgres(folder, where, durable=durable, say=say),
-            RedisServer(folder, durable=durable, say=say),
+            RedisServer(folder, durable=durable if durable_broker is None else durable_broker, say=say),
         )
 
     def environment(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from config.local.services import Services, end_leftovers
 from config.local.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKERS = ("worker", "worker-2")
+QUEUES = "pipeline,commit,rollback"
+WORKERS: Mapping[str, str] = {"worker": QUEUES, "worker-2": QUEUES}  # each name with the queues it takes from
 CHILDREN = 2  # pool processes of each worker
 READY_SECONDS = 60.0
 MAX_FAILURES = 2
@@ -43,6 +44,9 @@ class Stack:
     say: Callable[[str], None]
     supervisor: Supervisor
     services: Services
+    workers: Mapping[str, str] = field(default_factory=lambda: WORKERS)
+    children: int = CHILDREN
+    extra: Mapping[str, str] = field(default_factory=dict)  # variables that stand over the demo's own
     sandbox_port: int = field(default_factory=free_port)
     env: dict[str, str] = field(default_factory=dict)
 
@@ -71,7 +75,7 @@ class Stack:
 
     def stop(self) -> None:
         """End the programs first, then the servers they use."""
-        self.supervisor.stop([*WORKERS, "web", "sandbox"])
+        self.supervisor.stop([*self.workers, "web", "sandbox"])
         self.supervisor.stop()
         # What a signal kept from being noted, in the moment between its start and the next line.
         end_leftovers(self.folder)
@@ -109,6 +113,7 @@ class Stack:
             "SITE_URL": self.web,
             "STATIC_ROOT": str(self.folder.path / "static"),
             "STRIPE_WEBHOOK_SECRET": keys["stripe_webhook_secret"],
+            **self.extra,
         }
 
     def _prepare(self) -> None:
@@ -119,8 +124,8 @@ class Stack:
 
     def _start_product(self) -> None:
         self.supervisor.start(Program("web", self._start_web))
-        for name in WORKERS:
-            self.supervisor.start(Program(name, partial(self._start_worker, name)))
+        for name, queues in self.workers.items():
+            self.supervisor.start(Program(name, partial(self._start_worker, name, queues)))
         self._wait_for("web", f"{self.web}/readyz")
         self._wait_for_workers()
 
@@ -137,9 +142,9 @@ class Stack:
         command = [sys.executable, "-m", "config.local.web", str(self.listening.fileno())]
         return processes.start(command, env=env, log=self._log("web"), cwd=ROOT, pass_fds=[self.listening.fileno()])
 
-    def _start_worker(self, name: str) -> subprocess.Popen[bytes]:
+    def _start_worker(self, name: str, queues: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "celery", "--app", "config", "worker", "--hostname", _node(name)]
-        command += ["--queues", "pipeline,commit,rollback", "--pool", "prefork", "--concurrency", str(CHILDREN)]
+        command += ["--queues", queues, "--pool", "prefork", "--concurrency", str(self.children)]
         command += ["-O", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
         return processes.start(command, env=self.env, log=self._log(name), cwd=ROOT)
 
@@ -163,12 +168,12 @@ class Stack:
     def _wait_for_workers(self) -> None:
         """Until every worker answers a ping over the broker, which it does once it takes messages."""
         os.environ.update(self.env)  # from which the application reads its settings at its first use
-        nodes = [_node(name) for name in WORKERS]
+        nodes = [_node(name) for name in self.workers]
         deadline = time.monotonic() + READY_SECONDS
         while len(celery_app.control.ping(destination=nodes, timeout=1.0, limit=len(nodes)) or []) < len(nodes):
-            failing = [name for name in WORKERS if self.supervisor.failures(name) >= MAX_FAILURES]
+            failing = [name for name in self.workers if self.supervisor.failures(name) >= MAX_FAILURES]
             if failing or time.monotonic() > deadline:
-                log = self._log(failing[0] if failing else WORKERS[0])
+                log = self._log(failing[0] if failing else next(iter(self.workers)))
                 raise LocalError(f"The workers do not answer. Last lines of {log}:\n{_tail(log)}")
 
     def _log(self, name: str) -> Path:

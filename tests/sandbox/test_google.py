@@ -164,6 +164,17 @@ def test_the_quota_of_200_a_day_begins_anew_at_midnight_pacific(sandbox):
     assert sandbox.get("google/quota")["used"] == 1
 
 
+def test_another_quota_can_be_granted_until_the_reset(sandbox):
+    assert sandbox.post("google/quota", {"limit": 5000})["limit"] == 5000
+    use_up_the_day(sandbox)
+    body, headers = {"url": JOB, "type": "URL_UPDATED"}, {"authorization": "Bearer ya29.x"}
+    assert sandbox.http.post("/google/v3/urlNotifications:publish", json=body, headers=headers).is_success
+    assert sandbox.http.post("/_sandbox/google/quota", json={"limit": 0}).status_code == 400
+    assert sandbox.http.post("/_sandbox/google/quota", content=b"{").status_code == 400
+    sandbox.post("reset")
+    assert sandbox.get("google/quota")["limit"] == 200
+
+
 def test_a_page_of_another_owner_is_refused_and_uses_no_quota(sandbox):
     refused = sandbox.publish("https://unowned.example/jobs/1")
     assert (refused.status_code, refused.json()["error"]["status"]) == (403, "PERMISSION_DENIED")

@@ -47,10 +47,21 @@ async def tokens(request: Request) -> Response:
 
 
 async def quota(request: Request) -> Response:
-    return JSONResponse(indexing.quota(request.app.state.world))
+    """GET tells the day's quota; POST `{"limit": N}` is Google granting another one."""
+    world: World = request.app.state.world
+    if request.method == "POST":
+        try:
+            given = json.loads(await request.body() or b"{}")
+        except ValueError:
+            given = None
+        limit = given.get("limit") if isinstance(given, dict) else None
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            return JSONResponse({"error": "'limit' must be a whole number from 1", "allowed": ["limit"]}, 400)
+        indexing.grant(world, limit)
+    return JSONResponse(indexing.quota(world))
 
 
 ROUTES = (
     Route("/recaptcha/tokens", tokens, methods=["POST"]),
-    Route("/quota", quota),
+    Route("/quota", quota, methods=["GET", "POST"]),
 )

@@ -21,8 +21,9 @@ CREATE TABLE IF NOT EXISTS google_notifications (
     seq INTEGER PRIMARY KEY, at REAL NOT NULL, url TEXT NOT NULL, type TEXT NOT NULL, reference TEXT);
 CREATE INDEX IF NOT EXISTS google_notifications_at ON google_notifications (at);
 CREATE INDEX IF NOT EXISTS google_notifications_url ON google_notifications (url, type, seq);
+CREATE TABLE IF NOT EXISTS google_granted (per_day INTEGER NOT NULL);
 """
-TABLES = ("google_notifications",)
+TABLES = ("google_notifications", "google_granted")
 PUBLISH_PER_DAY = 200  # a project's default; of updates and deletions together
 EFFECTS = {"URL_UPDATED": "url_updated", "URL_DELETED": "url_deleted"}
 LATEST = {"URL_UPDATED": "latestUpdate", "URL_DELETED": "latestRemove"}
@@ -37,8 +38,8 @@ def publish(world: World, call: Call) -> Answer:
     if (urlsplit(url).hostname or "").endswith(UNOWNED):
         message = "Permission denied. Failed to verify the URL ownership."
         raise Refused(error_answer(403, "PERMISSION_DENIED", message))
-    if used_today(world) >= PUBLISH_PER_DAY:
-        raise Refused(_exhausted())
+    if used_today(world) >= per_day(world):
+        raise Refused(_exhausted(per_day(world)))
     reference = reference_of(url)
     world.store.execute(
         "INSERT INTO google_notifications (at, url, type, reference) VALUES (?, ?, ?, ?)",
@@ -76,14 +77,14 @@ def is_url(url: object) -> bool:
         return False
 
 
-def _exhausted() -> Answer:
+def _exhausted(quota: int) -> Answer:
     limit = "Publish requests per day"
     message = (
         f"Quota exceeded for quota metric 'Publish requests' and limit '{limit}' of service 'indexing.googleapis.com' "
         "for consumer 'project_number:1'."
     )
     reason = {"reason": "RATE_LIMIT_EXCEEDED", "domain": "googleapis.com"}
-    metadata = {"quota_limit": "PublishRequestsPerDayPerProject", "quota_limit_value": str(PUBLISH_PER_DAY)}
+    metadata = {"quota_limit": "PublishRequestsPerDayPerProject", "quota_limit_value": str(quota)}
     details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **reason, "metadata": metadata}]
     return error_answer(429, "RESOURCE_EXHAUSTED", message, details)
 
@@ -130,10 +131,21 @@ def used_today(world: World) -> int:
     return 0 if row is None else int(row["number"])
 
 
+def per_day(world: World) -> int:
+    """The quota of this project: the default, or what Google granted last."""
+    row = world.store.one("SELECT per_day FROM google_granted ORDER BY rowid DESC LIMIT 1")
+    return PUBLISH_PER_DAY if row is None else int(row["per_day"])
+
+
+def grant(world: World, quota: int) -> None:
+    """Google grants another quota."""
+    world.store.execute("INSERT INTO google_granted (per_day) VALUES (?)", (quota,))
+
+
 def quota(world: World) -> Json:
     """How much of the day's quota is used, and when the next day begins."""
     tomorrow = midnight(world.clock.now()) + timedelta(days=1)  # by the wall clock, also when a day has 23 hours
-    return {"limit": PUBLISH_PER_DAY, "used": used_today(world), "resets_at": rfc3339(tomorrow.timestamp())}
+    return {"limit": per_day(world), "used": used_today(world), "resets_at": rfc3339(tomorrow.timestamp())}
 
 
 def told(world: World) -> list[Json]:

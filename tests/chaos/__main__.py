@@ -1,0 +1,66 @@
+"""`make chaos`: status 0 if nothing was lost or doubled and every fault fired, 1 if not, 2 if it cannot run."""
+
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+from types import FrameType
+
+from config.local.folder import LocalError
+from config.local.ports import PortTakenError
+from config.local.terminal import coloured, complain, say
+from tests.chaos import report
+from tests.chaos.place import DATA, running
+from tests.chaos.storm import storm
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line; MINUTES and SEED come from make."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES") or 3))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or random.randrange(10**6)))
+    parser.add_argument("--broker", choices=("redis", "redis-memory", "rabbitmq"), default="redis")
+    return parser.parse_args()
+
+
+def chaos(options: argparse.Namespace) -> int:
+    """Run, report, and say how to run it again."""
+    began = time.monotonic()
+    with running(say, durable_broker=options.broker == "redis") as place:
+        around = report.surroundings(place)
+        facts, violations = storm(place, options.seed, options.minutes, say)
+    facts = {"seed": options.seed, "minutes": options.minutes, "broker": options.broker} | facts
+    facts["took"] = f"{time.monotonic() - began:.0f} s"
+    for line in report.text(facts, violations):
+        say(line)
+    report.write(DATA / "last.json", facts, violations, around)
+    say(coloured(report.verdict(violations, facts["pipelines"]), "red" if violations else "green"))
+    say(f"Figures: {DATA / 'last.json'}. Again: make chaos SEED={options.seed} MINUTES={options.minutes:g}")
+    return 1 if violations else 0
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Command line; see the module."""
+    options = arguments()
+    for number in ENDING:
+        signal.signal(number, _end)
+    try:
+        return chaos(options)
+    except (LocalError, PortTakenError) as error:
+        complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        complain("Ended before its time.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
