@@ -10,9 +10,10 @@ from types import FrameType
 
 from config.local.folder import LocalError
 from config.local.ports import PortTakenError
+from config.local.stack import QUEUES
 from config.local.terminal import coloured, complain, say
-from tests.chaos import report
-from tests.chaos.place import DATA, running
+from tests.chaos import killing, report
+from tests.chaos.place import DATA, WORKERS, running
 from tests.chaos.storm import storm
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -23,6 +24,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES") or 3))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or random.randrange(10**6)))
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--kills", action="store_true", help="worker trees killed every 4 s, and nothing else")
     parser.add_argument("--broker", choices=("redis", "redis-memory", "rabbitmq"), default="redis")
     return parser.parse_args()
 
@@ -30,16 +33,23 @@ def arguments() -> argparse.Namespace:
 def chaos(options: argparse.Namespace) -> int:
     """Run, report, and say how to run it again."""
     began = time.monotonic()
-    with running(say, durable_broker=options.broker == "redis") as place:
+    workers = dict.fromkeys(killing.WORKERS, QUEUES) if options.kills else WORKERS
+    with running(say, durable_broker=options.broker == "redis", workers=workers) as place:
         around = report.surroundings(place)
-        facts, violations = storm(place, options.seed, options.minutes, say)
+        if options.kills:
+            facts, violations = killing.killing(place, options.seed, say)
+        else:
+            facts, violations = storm(place, options.seed, options.minutes, say)
+    how = " ".join(sys.argv[1:])
     facts = {"seed": options.seed, "minutes": options.minutes, "broker": options.broker} | facts
     facts["took"] = f"{time.monotonic() - began:.0f} s"
     for line in report.text(facts, violations):
         say(line)
-    report.write(DATA / "last.json", facts, violations, around)
+    written = DATA / ("kills.json" if options.kills else "last.json")
+    report.write(written, facts, violations, around)
     say(coloured(report.verdict(violations, facts["pipelines"]), "red" if violations else "green"))
-    say(f"Figures: {DATA / 'last.json'}. Again: make chaos SEED={options.seed} MINUTES={options.minutes:g}")
+    again = f"make chaos SEED={options.seed} MINUTES={options.minutes:g}" + (f' ARGS="{how}"' if how else "")
+    say(f"Figures: {written}. Again: {again}")
     return 1 if violations else 0
 
 
