@@ -46,6 +46,8 @@ class Conf:
     ON_ATTENTION: str = ""  # dotted path of a function(pipeline) that tells a person
     # Dotted paths of functions to how often they are called: see pipeline/chores.py.
     CHORES: Mapping[str, timedelta] = field(default_factory=dict)
+    # Dotted paths of function(Scope) -> Iterator[Violation]: `manage.py verify` compares with the world by them.
+    AUDITS: tuple[str, ...] = ()
     SWEEP_IN_WORKERS: bool = True
     # How long an ended pipeline keeps what it holds of people; None or zero: for ever. At least as long as a payment
     # may be refunded or disputed, for which its data is needed: the longest plan (60 days) and the networks' 120.

@@ -1,8 +1,10 @@
 """Object storage (S3, by boto3): immutable objects that carry our mark."""
 
 import hashlib
-from base64 import b64encode
-from collections.abc import Callable
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -28,9 +30,20 @@ _CONFIG: Final = Config(
     signature_version="s3v4",
     s3={"addressing_style": "path"},
 )
+PREFIX: Final = "logos/"  # of the keys of all that we store
 _EXISTS: Final = "PreconditionFailed"
 _BUSY: Final = frozenset({"SlowDown", "ServiceUnavailable", "ConditionalRequestConflict", "RequestTimeTooSkewed"})
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object: `reference` is its mark, `digest` the storage's own SHA-256 of its bytes in hex, or empty."""
+
+    key: str
+    reference: str
+    digest: str
+    stored_at: datetime
 
 
 def put_new(key: str, body: bytes, *, content_type: str, reference: str, digest: str) -> bool:
@@ -60,6 +73,33 @@ def owner_of(key: str) -> str | None:
     except _Missing:
         return None
     return str(found["Metadata"].get("pipeline-id", ""))
+
+
+def objects(since: datetime | None = None) -> Iterator[Stored]:
+    """The inventory: every object under our prefix that was stored since, with its mark."""
+    pages = _client().get_paginator("list_objects_v2").paginate(Bucket=settings.S3_BUCKET, Prefix=PREFIX)
+    pages = iter(pages)
+    while (page := _send(lambda: next(pages, None))) is not None:
+        for each in page.get("Contents", []):
+            if since is None or each["LastModified"] >= since:
+                found = described(each["Key"])
+                if found is not None:
+                    yield found
+
+
+def described(key: str) -> Stored | None:
+    """The object's mark and content's digest; None when there is no such object."""
+    try:
+        found = _send(lambda: _client().head_object(Bucket=settings.S3_BUCKET, Key=key, ChecksumMode="ENABLED"))
+    except _Missing:
+        return None
+    checksum = found.get("ChecksumSHA256", "")
+    return Stored(
+        key=key,
+        reference=str(found["Metadata"].get("pipeline-id", "")),
+        digest=b64decode(checksum).hex() if checksum else "",
+        stored_at=found["LastModified"],
+    )
 
 
 def read(key: str) -> bytes:

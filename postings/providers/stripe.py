@@ -22,6 +22,7 @@ T = TypeVar("T")
 API_VERSION: Final = "2026-10-28.endive"
 TIMEOUT: Final = (2, 8)  # seconds to connect, to answer: with no retries of the SDK's own
 _CLOCK_SKEW: Final = timedelta(minutes=5)
+_PAGE: Final = 100  # objects of one page of a list: Stripe's most
 
 _DECLINES: Final = {
     "insufficient_funds": "Your card has insufficient funds.",
@@ -52,6 +53,20 @@ class Intent:
     client_secret: str
     capture_before: datetime | None
     failure_code: str  # our code of the last failed confirmation, or empty
+    created_at: datetime
+    was_held: bool  # whether money was held on the card, ever
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """One refund; `reference` is its own mark, or empty when somebody else made it."""
+
+    id: str
+    intent: str
+    amount: int
+    currency: str
+    reference: str
+    created_at: datetime
 
 
 class WrongState(StepFailure):
@@ -105,15 +120,21 @@ def refund(call: Call) -> str:
 
 def find(reference: str, since: datetime) -> Intent | None:
     """Our intent by its mark, listing from `since` on (lists are read-after-write; search is not)."""
-    created = int((since - _CLOCK_SKEW).timestamp())
-    pages = _send(
-        lambda client: list(
-            client.v1.payment_intents.list(
-                {"created": {"gte": created}, "limit": 100, "expand": ["data.latest_charge"]}
-            ).auto_paging_iter()
-        )
-    )
-    return next((intent for intent in map(_intent, pages) if intent.reference == reference), None)
+    return next((intent for intent in intents(since) if intent.reference == reference), None)
+
+
+def intents(since: datetime | None = None) -> list[Intent]:
+    """The inventory: every intent made since, newest first, whoever's it is."""
+    params: Any = _made_since(since) | {"limit": _PAGE, "expand": ["data.latest_charge"]}
+    pages = _send(lambda client: list(client.v1.payment_intents.list(params).auto_paging_iter()))
+    return [_intent(each) for each in pages]
+
+
+def refunds(since: datetime | None = None) -> list[Refund]:
+    """The inventory's other half: every refund made since that did not fail."""
+    params: Any = _made_since(since) | {"limit": _PAGE}
+    pages = _send(lambda client: list(client.v1.refunds.list(params).auto_paging_iter()))
+    return [_refund(each) for each in pages if each.status not in ("failed", "canceled")]
 
 
 def declined(code: str) -> Refused:
@@ -156,6 +177,10 @@ def _options(call: Call) -> Any:
 
 def _params(call: Call) -> Any:
     return dict(call.params)
+
+
+def _made_since(since: datetime | None) -> dict[str, Any]:
+    return {"created": {"gte": int((since - _CLOCK_SKEW).timestamp())}} if since else {}
 
 
 def _expanded(call: Call) -> Any:
@@ -248,4 +273,18 @@ def _intent(made: stripe.PaymentIntent) -> Intent:
         client_secret=found.get("client_secret") or "",
         capture_before=datetime.fromtimestamp(ends, UTC) if ends else None,
         failure_code=_our_code(failure.get("code") or "", failure.get("decline_code") or "") if failure else "",
+        created_at=datetime.fromtimestamp(found["created"], UTC),
+        was_held=isinstance(charge, dict) and charge.get("status") == "succeeded",
+    )
+
+
+def _refund(made: stripe.Refund) -> Refund:
+    found: dict[str, Any] = made.to_dict()
+    return Refund(
+        id=found["id"],
+        intent=str(found.get("payment_intent") or ""),
+        amount=found["amount"],
+        currency=found["currency"],
+        reference=(found.get("metadata") or {}).get("pipeline_id", ""),
+        created_at=datetime.fromtimestamp(found["created"], UTC),
     )

@@ -22,18 +22,19 @@ class LogoStep(Step):
         if not run.input["has_logo"]:
             return Skip("no logo")
         picture = as_png(run.attachment("logo"))
-        call = run.call("put", {"key": f"logos/{secrets.token_hex(16)}.png"})
-        self._put(run, call, picture)
-        return {"key": call.params["key"]}
+        call = run.call("put", {"key": f"{storage.PREFIX}{secrets.token_hex(16)}.png"})
+        digest = hashlib.sha256(picture).hexdigest()
+        self._put(run, call, picture, digest)
+        return {"key": call.params["key"], "sha256": digest}
 
     def rollback(self, run: Run) -> None:
         """Delete whatever staging may have uploaded; deleting nothing is fine."""
         if run.has_called("put", Verb.STAGE) and not run.data.get("is_foreign"):
             storage.delete(run.earlier("put", Verb.STAGE).params["key"])
 
-    def _put(self, run: Run, call: Call, picture: bytes) -> None:
+    def _put(self, run: Run, call: Call, picture: bytes, digest: str) -> None:
         """A key that exists already is ours from an earlier attempt, or nobody's business: compare."""
-        key, digest = call.params["key"], hashlib.sha256(picture).hexdigest()
+        key = call.params["key"]
         if storage.put_new(key, picture, content_type="image/png", reference=run.reference, digest=digest):
             return
         if storage.owner_of(key) != run.reference:

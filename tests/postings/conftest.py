@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+from django.test import override_settings
 from PIL import Image
 
 from pipeline.models import Pipeline
 from pipeline.start import start
 from pipeline.testing import ScriptedBroker
+from pipeline.verification import violations
 from postings.models import Plan, Posting
 from postings.providers import mail, storage, stripe
 from postings.workflow import PublishPosting
@@ -74,6 +76,12 @@ class Outside:
             assert count("authorised", 0) == count("voided", 0), effects
             assert "receipt" not in mails, mails
             assert not Posting.objects.filter(pipeline_id=pipeline).exists()
+        self.assert_verified()
+
+    def assert_verified(self, *, settled: bool = False) -> None:
+        """`manage.py verify` finds nothing against the whole of the sandbox's ledger."""
+        with override_settings(SANDBOX_URL=self.sandbox.url):
+            assert violations(settled=settled) == []
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ def request_headers(call: Call) -> Mapping[str, str]:
 
 def state(world: World) -> Json:
     """`objects`: what is stored, without its bytes."""
-    rows = world.store.all("SELECT bucket, key, etag, size, at, headers FROM s3_objects ORDER BY bucket, key")
+    rows = world.store.all(
+        "SELECT bucket, key, etag, size, at, headers, checksums FROM s3_objects ORDER BY bucket, key"
+    )
     found = []
     for row in rows:
         headers = json.loads(row["headers"])
@@ -68,6 +70,7 @@ def state(world: World) -> Json:
                 "key": row["key"],
                 "size": row["size"],
                 "etag": row["etag"],
+                "checksums": json.loads(row["checksums"]),
                 "content_type": headers["content-type"],
                 "reference": headers.get(objects.REFERENCE),
                 "last_modified": iso(row["at"]),

@@ -1,0 +1,107 @@
+"""`manage.py verify`: does the guarantee hold? A line for each violation, and exit status 1. Reads, never writes."""
+
+import json
+import sys
+import uuid
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from pipeline.errors import StepFailure
+from pipeline.verification import Scope, Violation
+from pipeline.verification.verify import found
+
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class Command(BaseCommand):
+    """Checks every invariant that can be seen in the database and at the providers."""
+
+    help = "Check the invariants of docs/guarantees.md: the database against itself and against the providers."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Options."""
+        parser.add_argument("--settled", action="store_true", help="every pipeline is to have ended")
+        parser.add_argument(
+            "--since", type=moment, help="only pipelines made since: 2h, 7d, 30m, or a time (ISO 8601); default: all"
+        )
+        parser.add_argument("--pipeline", type=uuid.UUID, metavar="ID", help="only this one")
+        parser.add_argument("--json", action="store_true", help="one JSON document, for scripts")
+
+    def handle(
+        self, *, settled: bool, since: datetime | None, pipeline: uuid.UUID | None, json: bool, **_: Any
+    ) -> None:
+        """Run; exit status 1 on any violation, 2 when a provider cannot be read."""
+        scope = Scope(settled, since, pipeline)
+        try:
+            count = self._tell_as_json(scope) if json else self._tell(scope)
+        except StepFailure as failure:
+            raise CommandError(
+                f"a provider cannot be read, so that nothing is known of the rest: {failure}", returncode=2
+            ) from failure
+        if count:
+            sys.exit(1)
+
+    def _tell(self, scope: Scope) -> int:
+        count = 0
+        for violation in found(scope):
+            count += 1
+            self.stdout.write(as_text(violation))
+        self.stdout.write(f"{count} violations" if count else "no violations")
+        return count
+
+    def _tell_as_json(self, scope: Scope) -> int:
+        told = [as_dict(violation) for violation in found(scope)]
+        self.stdout.write(json.dumps({"violations": told}, indent=2))
+        return len(told)
+
+
+def moment(text: str) -> datetime:
+    """`2h`, `7d`, `30m` ago, or an ISO time (UTC if it names no zone); ArgumentTypeError otherwise."""
+    number, unit = text[:-1], text[-1:]
+    if number.isdecimal() and unit in _UNITS:
+        return timezone.now() - timedelta(**{_UNITS[unit]: int(number)})
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no time: give 2h, 7d, 30m or 2026-11-21T07:29:00Z") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def address_of(violation: Violation) -> str:
+    """The pipeline's page in the admin; empty where there is none."""
+    if violation.pipeline is None:
+        return ""
+    try:
+        path = reverse("admin:pipeline_pipeline_change", args=[violation.pipeline])
+    except NoReverseMatch:
+        return ""
+    return f"{getattr(settings, 'SITE_URL', '')}{path}"
+
+
+def as_text(violation: Violation) -> str:
+    """One line: which invariant, which pipeline, what was expected and found, what to do next."""
+    which = f"pipeline {violation.pipeline}" if violation.pipeline else "no pipeline"
+    address = address_of(violation)
+    where = f" ({address})" if address else ""
+    return (
+        f"{violation.invariant} {which}{where}: expected {violation.expected}; found: {violation.found}; "
+        f"next: {violation.next_step}"
+    )
+
+
+def as_dict(violation: Violation) -> dict[str, str | None]:
+    """The same for scripts."""
+    return {
+        "invariant": violation.invariant,
+        "pipeline": str(violation.pipeline) if violation.pipeline else None,
+        "expected": violation.expected,
+        "found": violation.found,
+        "next": violation.next_step,
+        "admin": address_of(violation),
+    }

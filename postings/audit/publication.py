@@ -1,0 +1,160 @@
+"""A purchase against its traces: I2 when committed, I3 when rolled back, I4 and I5 always."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.states import OPEN, PipelineState, StepState
+from pipeline.verification import Facts, Violation
+from postings.audit.traces import Traces
+from postings.models import PostingState
+
+_ENDED: Final = frozenset({PostingState.PUBLISHED, PostingState.WITHDRAWN, PostingState.EXPIRED})
+_STRIPE: Final = "look the pipeline's id up in Stripe's dashboard; `manage.py reconcile` voids what is safe to void"
+_RECONCILE: Final = "run `manage.py reconcile`"
+_MONEY: Final = "a person decides: see the findings in the admin and the intent in Stripe's dashboard"
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A publish_posting pipeline as it is here. `posting` is its row's state, None without one."""
+
+    facts: Facts
+    posting: str | None
+    is_withdrawn: bool  # or being withdrawn: a pipeline of ours may refund it
+
+
+def wrong_purchase(purchase: Purchase, traces: Traces, *, given_back: int, counts_told: bool) -> Iterator[Violation]:
+    """Every violation of one purchase. `given_back` is what was refunded of it."""
+    facts = purchase.facts
+    yield from _wrong_once(facts, traces)
+    yield from _wrong_origins(facts, traces)
+    if facts.row.state == PipelineState.COMMITTED:
+        yield from _wrong_sale(purchase, traces)
+        yield from _wrong_logo(facts, traces)
+        yield from _wrong_refund(purchase, given_back)
+        if counts_told:
+            yield from _wrong_told(facts, traces, "email", "receipt", at_least=1)
+            yield from _wrong_told(facts, traces, "sms", "sms", at_least=1)
+    elif facts.row.state == PipelineState.ROLLED_BACK:
+        yield from _left_over(purchase, traces, given_back)
+        yield from _wrong_told(facts, traces, "email", "not_published", at_least=0)
+    elif facts.row.state in OPEN:
+        yield from _too_early(purchase, traces)
+
+
+def _of(facts: Facts, invariant: str, expected: str, found: str, next_step: str) -> Violation:
+    return Violation(invariant, facts.id, expected, found, next_step)
+
+
+def _wrong_once(facts: Facts, traces: Traces) -> Iterator[Violation]:
+    """I4, in any state and whatever the client saw."""
+    if traces.authorised > 1:
+        yield _of(facts, "I4", "at most one authorisation", f"{traces.authorised} at Stripe", _STRIPE)
+    if len(traces.captured) > 1:
+        names = ", ".join(intent for intent, _ in traces.captured)
+        yield _of(facts, "I4", "at most one capture", f"{len(traces.captured)} at Stripe: {names}", _MONEY)
+
+
+def _wrong_origins(facts: Facts, traces: Traces) -> Iterator[Violation]:
+    """I5: every effect was written down before it was sent."""
+    intents = [intent for intent, _ in traces.captured] + traces.holds + traces.open_intents
+    if intents and not _has_called(facts, "payment", "stage.create"):
+        yield _of(facts, "I5", "a stored call for every intent", f"none for {', '.join(intents)}", _STRIPE)
+    logo = facts.of.get("logo")
+    ours = logo.calls["stage.put"]["params"]["key"] if logo and logo.has_called("stage.put") else None
+    for key in traces.objects:
+        if key != ours:
+            yield _of(facts, "I5", "a stored call for every object", f"none for {key}", _RECONCILE)
+    for kind, slot in (("receipt", "commit.send"), ("not_published", "rollback.send")):
+        if traces.told[kind] and not _has_called(facts, "email", slot):
+            yield _of(facts, "I5", "a stored call for every mail", f"none for a {kind}", _MONEY)
+
+
+def _has_called(facts: Facts, kind: str, slot: str) -> bool:
+    step = facts.of.get(kind)
+    return step is not None and step.has_called(slot)
+
+
+def _wrong_sale(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
+    """I2: a posting that everybody sees (or saw), and exactly its price."""
+    facts = purchase.facts
+    if purchase.posting not in _ENDED:
+        found = f"it is {purchase.posting}" if purchase.posting else "there is none"
+        yield _of(facts, "I2", "a posting that is published, or was", found, _MONEY)
+    plan = facts.row.input["plan"]
+    price = (plan["amount"], plan["currency"].lower())
+    amounts = [money for _, money in traces.captured]
+    if amounts != [price]:
+        found = ", ".join(_shown(money) for money in amounts) or "nothing captured"
+        yield _of(facts, "I2", f"one capture of {_shown(price)}", found, _MONEY)
+
+
+def _wrong_logo(facts: Facts, traces: Traces) -> Iterator[Violation]:
+    """I2: the object that was staged, with the bytes that were sent."""
+    logo = facts.of.get("logo")
+    if logo is None or logo.state != StepState.COMMITTED:
+        return
+    key, digest = logo.data["key"], logo.data.get("sha256", "")
+    if key not in traces.objects:
+        yield _of(facts, "I2", f"the object {key}", "there is none", "ask the customer for the logo once more")
+    elif digest and traces.objects[key] not in (digest, ""):
+        found = f"{traces.objects[key]} is stored"
+        yield _of(facts, "I2", f"an object whose bytes hash to {digest}", found, "see who wrote to the bucket")
+
+
+def _wrong_refund(purchase: Purchase, given_back: int) -> Iterator[Violation]:
+    """I9: what was paid for and not withdrawn stays paid, unless a person knows already."""
+    known = any(event.data.get("code") in ("refunded_at_stripe", "disputed") for event in purchase.facts.events)
+    if given_back and not purchase.is_withdrawn and not known:
+        found = f"{given_back} refunded while the posting is published"
+        yield _of(purchase.facts, "I9", "the price of a posting that was not withdrawn", found, _MONEY)
+
+
+def _wrong_told(facts: Facts, traces: Traces, step: str, kind: str, *, at_least: int) -> Iterator[Violation]:
+    """Once; once more for each sending whose outcome was unknown, which raised the call's generation."""
+    row = facts.of.get(step)
+    if row is None or (row.state == StepState.SKIPPED and not traces.told[kind]):
+        return
+    call = row.calls.get("rollback.send" if kind == "not_published" else "commit.send", {})
+    most = call.get("generation", 0)
+    if not at_least <= traces.told[kind] <= most:
+        expected = f"{kind} once" if most == 1 else f"{kind} {at_least} to {most} times"
+        yield _of(facts, "I2" if at_least else "I3", expected, f"{traces.told[kind]} times", _MONEY)
+
+
+def _left_over(purchase: Purchase, traces: Traces, given_back: int) -> Iterator[Violation]:
+    """I3: nothing of it is left, and nobody was told otherwise."""
+    facts = purchase.facts
+    if purchase.posting is not None:
+        yield _of(facts, "I3", "no posting", f"one that is {purchase.posting}", _RECONCILE)
+    for key in traces.objects:
+        yield _of(facts, "I3", "no object", key, _RECONCILE)
+    for intent in traces.holds:
+        yield _of(facts, "I3", "no money held", f"{intent} holds it", _RECONCILE)
+    for intent in traces.open_intents:
+        yield _of(facts, "I3", "no intent that could still be confirmed", f"{intent} is open", _RECONCILE)
+    taken = sum(amount for _, (amount, _) in traces.captured)
+    if taken > given_back:
+        yield _of(facts, "I3", "nothing captured, or all of it refunded", f"{taken - given_back} is kept", _MONEY)
+    if traces.told["receipt"] or traces.told["sms"]:
+        yield _of(facts, "I3", "no receipt", "one was sent", "write to the customer: nothing was bought")
+
+
+def _too_early(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
+    """I2 and I3 of what is not decided: nothing final, and nobody told."""
+    facts = purchase.facts
+    if traces.captured:
+        names = ", ".join(intent for intent, _ in traces.captured)
+        yield _of(facts, "I2", "no capture before the decision", f"{names} in a pipeline {facts.row.state}", _MONEY)
+    if purchase.posting not in (None, PostingState.HIDDEN):
+        found = f"it is {purchase.posting} in a pipeline {facts.row.state}"
+        yield _of(facts, "I2", "a hidden posting before the decision", found, _MONEY)
+    if traces.told:
+        found = ", ".join(traces.told)
+        yield _of(facts, "I2", "nobody told before the decision", found, "write to the customer: it is not decided yet")
+
+
+def _shown(money: tuple[int, str]) -> str:
+    amount, currency = money
+    return f"{amount} {currency}"

@@ -1,0 +1,45 @@
+"""What the world outside knows of one pipeline, by our mark, and of all of them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+Money = tuple[int, str]  # in the currency's minor unit; the currency in lower case
+
+
+@dataclass(slots=True)
+class Traces:
+    """What one pipeline has left outside. Intents and refunds by their ids, objects by their keys."""
+
+    authorised: int = 0  # how often money was held
+    captured: list[tuple[str, Money]] = field(default_factory=list)  # the intent, what was taken
+    refunds: list[tuple[str, str, Money]] = field(default_factory=list)  # that this pipeline made: id, intent, what
+    holds: list[str] = field(default_factory=list)  # intents that hold money now
+    open_intents: list[str] = field(default_factory=list)  # and those that do not, and are not cancelled
+    objects: dict[str, str] = field(default_factory=dict)  # with the SHA-256 of the bytes; empty if not known
+    told: Counter[str] = field(default_factory=Counter)  # mails by category, and `sms`
+
+    def things(self) -> Iterator[str]:
+        """Everything that a pipeline must answer for, for people."""
+        if self.authorised:
+            yield f"money held {self.authorised} times"
+        yield from (f"{intent} captured" for intent, _ in self.captured)
+        yield from (f"{intent} holding money" for intent in self.holds)
+        yield from (f"{intent} open" for intent in self.open_intents)
+        yield from (f"{refund} refunded" for refund, _, _ in self.refunds)
+        yield from (f"object {key}" for key in self.objects)
+        yield from (f"{count} {kind} sent" for kind, count in self.told.items())
+
+
+@dataclass(slots=True)
+class Outside:
+    """The traces of all pipelines by their mark. `knows_what_was_told`: mails can be counted."""
+
+    knows_what_was_told: bool
+    of: defaultdict[str, Traces] = field(default_factory=lambda: defaultdict(Traces))
+    refunded: Counter[str] = field(default_factory=Counter)  # by intent, whoever refunded it
+    net: Counter[str] | None = None  # captured less refunded, marked or not, by currency; None when not known
+
+    def given_back(self, traces: Traces) -> int:
+        """What was refunded of the pipeline's captures."""
+        return sum(self.refunded[intent] for intent, _ in traces.captured)
