@@ -176,7 +176,7 @@ PIPELINE: dict[str, Any] = {
     "PAUSE_STAGING": env.flag("PAUSE_STAGING"),
     "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
     "ON_ATTENTION": "postings.operators.tell",
-    "AUDITS": ("postings.audit.audit",),
+    "AUDITS": ("postings.audit.audit", "examples.registrations.audit.audit", "examples.ledger_orders.audit.audit"),
     "CHORES": {
         "postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5),
         "pipeline.retention.reap": timedelta(hours=1),

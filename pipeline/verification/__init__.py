@@ -5,9 +5,23 @@
 """
 
 from pipeline.verification.facts import Facts, StepFacts, read, read_all
-from pipeline.verification.looks import confirmed
+from pipeline.verification.looks import Ids, confirmed
+from pipeline.verification.marks import nobodys, pipeline_of
 from pipeline.verification.rules import wrong_with
 from pipeline.verification.verify import violations
 from pipeline.verification.violation import Scope, Violation
 
-__all__ = ["Facts", "Scope", "StepFacts", "Violation", "confirmed", "read", "read_all", "violations", "wrong_with"]
+__all__ = [
+    "Facts",
+    "Ids",
+    "Scope",
+    "StepFacts",
+    "Violation",
+    "confirmed",
+    "nobodys",
+    "pipeline_of",
+    "read",
+    "read_all",
+    "violations",
+    "wrong_with",
+]

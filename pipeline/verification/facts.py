@@ -19,6 +19,7 @@ _STEP = (
     "name",
     "position",
     "kind",
+    "args",
     "wave",
     "state",
     "data",
@@ -42,6 +43,7 @@ class StepFacts:
     name: str
     position: int
     kind: str
+    args: dict[str, Any]
     wave: int
     state: str
     data: dict[str, Any]

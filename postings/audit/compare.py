@@ -1,6 +1,5 @@
 """All postings' pipelines of a scope against the world outside; and what is outside against the pipelines."""
 
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -10,22 +9,23 @@ from django.db.models import QuerySet
 
 from pipeline.models import Pipeline
 from pipeline.states import PipelineState
-from pipeline.verification import Facts, Scope, Violation, read_all
+from pipeline.verification import Facts, Ids, Scope, Violation, nobodys, pipeline_of, read_all
 from postings.audit.ending import ENDS_AS, Ending, wrong_ending
 from postings.audit.publication import Purchase, wrong_purchase
 from postings.audit.traces import Outside, Traces
 from postings.models import Posting
 
 SOLD: Final = "publish_posting"
+WORKFLOWS: Final = (SOLD, *ENDS_AS)
 _BATCH: Final = 200  # pipelines whose postings are read by one statement
 _NOTHING: Final = Traces()
 
 Pair = Purchase | Ending
 
 
-def sold_and_ended(scope: Scope, ids: list[uuid.UUID] | None) -> Iterator[Pair]:
+def sold_and_ended(scope: Scope, ids: Ids) -> Iterator[Pair]:
     """The pipelines of the scope, or these of it, with their postings. What was erased is left out."""
-    for workflow in (SOLD, *ENDS_AS):
+    for workflow in WORKFLOWS:
         facts = (each for each in read_all(scope, workflow=workflow, ids=ids) if each.row.input)
         while batch := list(islice(facts, _BATCH)):
             yield from _purchases(batch) if workflow == SOLD else _endings(batch)
@@ -72,17 +72,10 @@ def _endings(batch: list[Facts]) -> Iterator[Ending]:
 def _orphans(outside: Outside) -> Iterator[Violation]:
     """I5: whatever carries our mark belongs to a pipeline of ours."""
     marks = [mark for mark, traces in outside.of.items() if any(traces.things())]
-    known = {str(each) for each in _existing([mark for mark in marks if _uuid(mark)])}
-    for mark in marks:
-        if mark not in known:
-            found = f"{', '.join(outside.of[mark].things())} under the mark {mark}, which is none's"
-            yield Violation("I5", _uuid(mark), "a pipeline for everything outside", found, "run `manage.py reconcile`")
-
-
-def _existing(ids: list[str]) -> Iterator[uuid.UUID]:
-    for first in range(0, len(ids), 1000):
-        chunk = Pipeline.objects.filter(pk__in=ids[first : first + 1000], workflow__in=(SOLD, *ENDS_AS))
-        yield from chunk.values_list("pk", flat=True)
+    for mark in nobodys(marks, WORKFLOWS):
+        found = f"{', '.join(outside.of[mark].things())} under the mark {mark}, which is none's"
+        expected = "a pipeline for everything outside"
+        yield Violation("I5", pipeline_of(mark), expected, found, "run `manage.py reconcile`")
 
 
 def _reaped() -> QuerySet[Pipeline]:
@@ -97,10 +90,3 @@ def _wrong_sum(expected: Counter[str], found: Counter[str]) -> Iterator[Violatio
             asked = f"{expected[currency]} {currency} for all that was sold and not refunded"
             kept = f"{found[currency]} {currency} kept at Stripe"
             yield Violation("I9", None, asked, kept, "compare the captures in Stripe's dashboard with the pipelines")
-
-
-def _uuid(mark: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(mark)
-    except ValueError:
-        return None

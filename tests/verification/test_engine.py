@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline import actions, transitions
+from pipeline import transitions
 from pipeline.errors import Refused
 from pipeline.models import Pipeline
 from pipeline.plan import Job

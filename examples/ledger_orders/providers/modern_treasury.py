@@ -4,8 +4,9 @@ Facts: https://docs.moderntreasury.com/platform/reference/ledger-transaction-obj
 is imported on first use: it takes a second, and most processes never need it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -29,6 +30,18 @@ class Transaction:
 
     id: str
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One transaction of ours in the inventory: `reference` is the mark, `amount` in the currency's minor unit."""
+
+    id: str
+    status: str
+    reference: str
+    external_id: str
+    amount: int
+    created_at: datetime
 
 
 class Unprocessable(StepFailure):
@@ -61,6 +74,19 @@ def find(external_id: str) -> Transaction | None:
     found = _send(lambda client: list(client.ledger_transactions.list(external_id=external_id, timeout=TIMEOUT)))
     live = (_transaction(each) for each in found)
     return next((each for each in live if each.status != "archived"), None)
+
+
+def transactions(since: datetime | None = None) -> Iterator[Marked]:
+    """The inventory: every transaction with a mark of ours that was made since, archived ones too, newest first."""
+    newest: Any = {"created_at": "desc"}
+    listed = _send(lambda client: client.ledger_transactions.list(order_by=newest, per_page=PAGE, timeout=TIMEOUT))
+    for page in _pages(listed):
+        for each in page:
+            if since is not None and each.created_at < since:
+                return
+            if mark := (each.metadata or {}).get("pipeline_id"):
+                amount = sum(entry.amount for entry in each.ledger_entries if entry.direction == "debit")
+                yield Marked(each.id, each.status, mark, each.external_id or "", amount, each.created_at)
 
 
 def available(accounts: Sequence[str]) -> dict[str, int]:
@@ -157,6 +183,15 @@ def _code(body: object) -> str:
     if not isinstance(errors, Mapping):
         return "no code"
     return " ".join(str(errors[name])[:60] for name in ("code", "parameter") if errors.get(name)) or "no code"
+
+
+def _pages(page: Any) -> Iterator[list[Any]]:
+    """A list's pages, each asked for when it is needed."""
+    while True:
+        yield page.items
+        if not page.has_next_page():
+            return
+        page = _send(lambda _client, page=page: page.get_next_page())  # type: ignore[misc] # bound now
 
 
 def _transaction(made: Any) -> Transaction:

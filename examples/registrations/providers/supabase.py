@@ -4,9 +4,12 @@ Facts: https://supabase.com/docs/reference/python/admin-api, https://github.com/
 first use. Nothing of its errors' texts is passed on: they may repeat what was sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.conf import settings
@@ -26,6 +29,19 @@ _EMAIL: Final = ("director_email", "The login's provider does not take this emai
 # GoTrue's codes: whose fault they are, in the customer's words.
 _WRONG_FIELDS: Final = {"weak_password": _PASSWORD, "email_address_invalid": _EMAIL, "validation_failed": _EMAIL}
 FOR_EVER: Final = "876000h"  # a hundred years: GoTrue's bans end
+
+
+_PAGE: Final = 100  # users of one page of the list
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user of ours: `reference` is the mark, `is_admitted` whether the ban was lifted."""
+
+    id: str
+    reference: str
+    is_admitted: bool
+    created_at: datetime
 
 
 class EmailExists(StepFailure):
@@ -58,6 +74,21 @@ def owner_of(user: str) -> str | None:
     except _Missing:
         return None
     return str(found.user.app_metadata.get("pipeline_id", ""))
+
+
+def users(since: datetime | None = None) -> Iterator[User]:
+    """The inventory: every user with a mark of ours who was made since, newest first."""
+    for number in count(1):
+        page = _send(lambda client, number=number: client.admin.list_users(page=number, per_page=_PAGE))  # type: ignore[misc] # bound now
+        for each in page:
+            if since is not None and each.created_at < since:
+                return
+            mark = each.app_metadata.get("pipeline_id")
+            if mark:
+                is_admitted = each.app_metadata.get("registration") == "complete"
+                yield User(each.id, str(mark), is_admitted, each.created_at)
+        if len(page) < _PAGE:
+            return
 
 
 def admit(user: str, *, reference: str) -> None:
