@@ -11,14 +11,12 @@ from pipeline.decide import problem
 from pipeline.errors import IllegalAction, UnknownWorkflow
 from pipeline.models import Pipeline, Step
 from pipeline.plan import Job, StepView, due_jobs, to_undo
-from pipeline.registry import find
+from pipeline.registry import find, words_of
 from pipeline.results import result_of
 from pipeline.states import OPEN, RUNNING, EventType, StepState, Verb, Wave
 from pipeline.transitions import Begun
 
 _RACES = 10  # a pipeline moves at most a few times while somebody reaches for it
-
-_CANCELLED = problem("cancelled", "Cancelled", "This was cancelled. Nothing was charged.", None)
 
 
 def cancel(pipeline: uuid.UUID) -> None:
@@ -124,8 +122,9 @@ def _turn_back(pipeline: uuid.UUID, event: EventType, note: dict[str, str]) -> N
         row = Pipeline.objects.filter(pk=pipeline).first()
         if row is None or row.state not in OPEN:
             raise IllegalAction("It is decided already and cannot be cancelled any more: follow its state.")
-        undo = to_undo(views(row))
-        if transitions.turn_back(pipeline, row.seq, undo, event=event, error=_CANCELLED, note=note):
+        unharmed = words_of(row.workflow, row.version).unharmed
+        error = problem("cancelled", "Cancelled", f"This was cancelled. {unharmed}", None)
+        if transitions.turn_back(pipeline, row.seq, to_undo(views(row)), event=event, error=error, note=note):
             publish_due(pipeline)
             return
     raise IllegalAction("The pipeline is moving too fast to be turned back: try again.")

@@ -10,6 +10,7 @@ from pipeline.errors import Refused, StepFailure, Unavailable
 from pipeline.retry import RetryPolicy
 from pipeline.states import EventType, PipelineState, Verb
 from pipeline.transitions import Begun
+from pipeline.words import Words
 from pipeline.workflow import Outcome, Skip, Step, Wait
 
 Json = dict[str, Any]
@@ -73,6 +74,7 @@ class Situation:
     now: datetime
     chance: float
     conf: Conf
+    words: Words = Words()
 
     @property
     def is_late(self) -> bool:
@@ -104,7 +106,7 @@ def too_late(at: Situation, failure: StepFailure | None = None) -> TurnBack:
     error = problem(
         "staging_timed_out",
         "Not completed in time",
-        "This could not be prepared in time. Nothing was charged: please submit it again.",
+        f"This could not be prepared in time. {at.words.unharmed} Please submit it again.",
         at.name,
     )
     return TurnBack(EventType.DEADLINE_PASSED, error, _failure(failure) if failure else {"code": "staging_timed_out"})
@@ -120,7 +122,8 @@ def problem(code: str, title: str, detail: str, step: str | None, field: str = "
 
 def _after_refusal(at: Situation, refused: Refused) -> Move:
     if at.verb == Verb.STAGE or (at.verb == Verb.COMMIT and at.step.pivot):
-        error = problem(refused.code, refused.title, refused.message, at.name, refused.field)
+        message = refused.message or f"This could not be done. {at.words.unharmed}"
+        error = problem(refused.code, refused.title, message, at.name, refused.field)
         return TurnBack(EventType.REFUSED, error, _failure(refused))
     if at.step.tells:
         return GiveUp(refused.code)
@@ -136,7 +139,7 @@ def _after_wait(at: Situation, wait: Wait) -> Move:
         error = problem(
             "customer_timed_out",
             "Not confirmed in time",
-            "Your confirmation did not arrive in time. Nothing was charged: please submit it again.",
+            f"Your confirmation did not arrive in time. {at.words.unharmed} Please submit it again.",
             at.name,
         )
         return TurnBack(EventType.DEADLINE_PASSED, error, {"code": "customer_timed_out"})

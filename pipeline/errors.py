@@ -25,7 +25,8 @@ class StepFailure(PipelineError):
 class Refused(StepFailure):
     """It will never work: a declined card, an address that the provider refuses.
 
-    `title` and `message` are written for the customer; a provider's raw text never goes into them.
+    `title` and `message` are written for the customer; a provider's raw text never goes into them. Without a
+    message the workflow's words are used.
     `field` names the input that was refused, where there is one.
     """
 
@@ -36,7 +37,7 @@ class Refused(StepFailure):
     ) -> None:
         super().__init__(code, detail)
         self.title = title
-        self.message = message or "This could not be done. Nothing was charged."
+        self.message = message
         self.field = field
 
 

@@ -60,6 +60,7 @@ class Work:
             now=self.hold.now(),
             chance=random.random(),  # noqa: S311 - jitter
             conf=conf(),
+            words=self.workflow.words,
         )
 
 

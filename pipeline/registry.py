@@ -4,6 +4,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError, UnknownWorkflow
+from pipeline.words import Words
 
 if TYPE_CHECKING:
     from pipeline.workflow import Workflow
@@ -37,6 +38,12 @@ def find(name: str, version: int) -> type["Workflow"]:
         return _workflows[name, version]
     except KeyError:
         raise UnknownWorkflow(f"This process knows no workflow {name!r} version {version}.") from None
+
+
+def words_of(name: str, version: int) -> Words:
+    """How it speaks to its customers; general words for one that this process does not know."""
+    known = _workflows.get((name, version))
+    return known.words if known else Words()
 
 
 def all_workflows() -> list[type["Workflow"]]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from pipeline.errors import LostOwnership, Refused, StepFailure, Unavailable, Unknown, UnknownWorkflow
 from pipeline.run import Call, Run
 from pipeline.states import Wave
+from pipeline.words import Words
 
 __all__ = [
     "Call",
@@ -26,6 +27,7 @@ __all__ = [
     "Unavailable",
     "Unknown",
     "Wait",
+    "Words",
     "Workflow",
 ]
 
@@ -112,6 +114,7 @@ class Workflow:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     steps: ClassVar[Sequence[type[Step]]]
+    words: ClassVar[Words] = Words()
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

@@ -7,7 +7,7 @@ final, and last the customer is told. If anything is refused, each step is undon
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.workflow import Planned, Step, Workflow
+from pipeline.workflow import Planned, Step, Words, Workflow
 from postings.steps.email import EmailStep
 from postings.steps.ending import ExpireStep, WithdrawStep
 from postings.steps.indexing import IndexingStep, UnindexStep
@@ -37,6 +37,15 @@ class PublishPosting(Workflow):
 
     name, version = "publish_posting", 1
     steps = [LogoStep, PostingStep, PaymentStep, EmailStep, SmsStep, IndexingStep]
+    words = Words(
+        staging="We are preparing your posting",
+        waiting="Please confirm your payment",
+        committing="We are publishing your posting",
+        committed="Your posting is published",
+        rolled_back="Not published, and not charged",
+        unharmed="Nothing was charged.",
+        cancel="Cancel this posting",
+    )
 
     @classmethod
     def result(cls, input: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -60,6 +69,15 @@ class WithdrawPosting(Workflow):
 
     name, version = "withdraw_posting", 1
     steps = [WithdrawStep, RefundStep, UnindexStep, WithdrawnEmailStep]
+    words = Words(
+        staging="The withdrawal is being prepared",
+        committing="The posting is being withdrawn",
+        committed="The posting is withdrawn and refunded",
+        rolling_back="The withdrawal is being undone",
+        rolled_back="Not withdrawn: the posting stays on the board",
+        unharmed="Nothing was refunded, and the posting stays on the board.",
+        cancel="Cancel the withdrawal",
+    )
 
     @classmethod
     def plan(cls, input: Mapping[str, Any]) -> Sequence[Planned]:
@@ -72,6 +90,13 @@ class ExpirePosting(Workflow):
 
     name, version = "expire_posting", 1
     steps = [ExpireStep, UnindexStep]
+    words = Words(
+        staging="The posting\u2019s time is over",
+        committing="The posting is being taken down",
+        committed="The posting has expired",
+        rolled_back="Not taken down: the posting is as it was",
+        unharmed="The posting is as it was.",
+    )
 
     @classmethod
     def plan(cls, input: Mapping[str, Any]) -> Sequence[Planned]:

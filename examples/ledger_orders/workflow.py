@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from examples.ledger_orders.steps.item import ItemStep
-from pipeline.workflow import Planned, Workflow
+from pipeline.workflow import Planned, Words, Workflow
 
 
 class PlaceOrder(Workflow):
@@ -18,6 +18,15 @@ class PlaceOrder(Workflow):
 
     name, version = "place_order", 1
     steps = [ItemStep]
+    words = Words(
+        staging="We are setting the money for your order aside",
+        committing="We are paying for your order",
+        committed="Your order is paid",
+        rolling_back="We are releasing the money",
+        rolled_back="Not ordered, and nothing was paid",
+        unharmed="Nothing was paid.",
+        cancel="Cancel this order",
+    )
 
     @classmethod
     def plan(cls, input: Mapping[str, Any]) -> Sequence[Planned]:

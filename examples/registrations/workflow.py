@@ -6,7 +6,7 @@ from typing import Any
 from examples.registrations.steps.institution import InstitutionStep
 from examples.registrations.steps.profile import ProfileStep
 from examples.registrations.steps.user import UserStep
-from pipeline.workflow import Workflow
+from pipeline.workflow import Words, Workflow
 
 
 class RegisterInstitution(Workflow):
@@ -22,6 +22,14 @@ class RegisterInstitution(Workflow):
 
     name, version = "register_institution", 1
     steps = [InstitutionStep, UserStep, ProfileStep]
+    words = Words(
+        staging="We are preparing your institution",
+        committing="We are opening your institution",
+        committed="Your institution is registered",
+        rolled_back="Not registered",
+        unharmed="Nothing was registered.",
+        cancel="Cancel this registration",
+    )
 
     @classmethod
     def result(cls, input: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.registry import forget
-from pipeline.workflow import Planned, Step, Workflow
+from pipeline.workflow import Planned, Step, Words, Workflow
 
 _numbers = itertools.count(1)
 
@@ -16,11 +16,16 @@ Result = Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], Mapping[
 
 @contextmanager
 def throwaway(
-    *steps: type[Step], name: str = "", version: int = 1, plan: Plan | None = None, result: Result | None = None
+    *steps: type[Step],
+    name: str = "",
+    version: int = 1,
+    plan: Plan | None = None,
+    result: Result | None = None,
+    words: Words | None = None,
 ) -> Iterator[type[Workflow]]:
-    """A workflow of these steps, registered until the block ends. `plan` and `result` as Workflow's own."""
+    """A workflow of these steps, registered until the block ends. `plan`, `result` and `words` as Workflow's own."""
     name = name or f"throwaway_{next(_numbers)}"
-    body: dict[str, Any] = {"name": name, "version": version, "steps": list(steps)}
+    body: dict[str, Any] = {"name": name, "version": version, "steps": list(steps), "words": words or Words()}
     if plan is not None:
         body["plan"] = staticmethod(plan)
     if result is not None:

@@ -22,20 +22,14 @@ from pipeline import actions
 from pipeline.api import resource
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline, Step
+from pipeline.registry import words_of
 from pipeline.states import OPEN, PipelineState, StepState
 from pipeline.workflow import StepFailure
 from postings.providers import sandbox
+from postings.workflow import PublishPosting
 
 View = Callable[..., HttpResponseBase]
 
-HEADLINES: Final = {
-    PipelineState.STAGING: "We are preparing your posting",
-    PipelineState.WAITING: "Please confirm your payment",
-    PipelineState.COMMITTING: "We are publishing your posting",
-    PipelineState.COMMITTED: "Your posting is published",
-    PipelineState.ROLLING_BACK: "We are undoing everything",
-    PipelineState.ROLLED_BACK: "Not published, and not charged",
-}
 # How each step's state reads to the customer, and the look of its line.
 STEPS: Final = {
     StepState.PENDING: ("to do", ""),
@@ -117,6 +111,7 @@ def authenticate(request: HttpRequest, pipeline_id: uuid.UUID) -> HttpResponse:
 
 
 def _context(pipeline: Pipeline, every: int) -> dict[str, Any]:
+    words = words_of(pipeline.workflow, pipeline.version)
     shown = resource.render(pipeline, list(pipeline.steps.order_by("position")), settings.SITE_URL)
     is_undoing = pipeline.state in (PipelineState.ROLLING_BACK, PipelineState.ROLLED_BACK)
     bar = (
@@ -127,7 +122,8 @@ def _context(pipeline: Pipeline, every: int) -> dict[str, Any]:
     return {
         "pipeline": shown,
         "bar": {"value": bar[0], "max": bar[1], "is_undoing": is_undoing},
-        "headline": HEADLINES[PipelineState(pipeline.state)],
+        "headline": words.headline(pipeline.state),
+        "words": words,
         "steps": [_step(step) for step in shown["steps"]],
         "deadline": pipeline.deadline_at,
         "posting_url": ((pipeline.result or {}).get("posting") or {}).get("url"),
@@ -135,6 +131,7 @@ def _context(pipeline: Pipeline, every: int) -> dict[str, Any]:
         "is_cancelled": pipeline.is_cancelled,
         "is_sandbox": bool(settings.SANDBOX_URL),
         "may_cancel": pipeline.state in OPEN,
+        "may_repeat": pipeline.is_terminal and pipeline.workflow == PublishPosting.name,
         "address": reverse("postings:progress", args=[pipeline.pk]),
         "seen": pipeline.seq,
         "every": every,

@@ -6,13 +6,24 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from pipeline import actions
 from pipeline.models import Pipeline
+from pipeline.testing import ScriptedBroker
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("state", ["staging", "rolled_back", "committed"])
-def test_a_registration_has_its_progress_page(http: Client, register: Callable[..., uuid.UUID], state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "headline"),
+    [
+        ("staging", "We are preparing your institution"),
+        ("rolled_back", "Not registered"),
+        ("committed", "Your institution is registered"),
+    ],
+)
+def test_a_registration_has_its_progress_page(
+    http: Client, register: Callable[..., uuid.UUID], state: str, headline: str
+) -> None:
     pipeline = register()
     if state != "staging":
         ended = {
@@ -29,4 +40,18 @@ def test_a_registration_has_its_progress_page(http: Client, register: Callable[.
         Pipeline.objects.filter(pk=pipeline).update(**ended)
     page = http.get(f"/pipelines/{pipeline}/")
     assert page.status_code == 200
-    assert b"Reserve the subdomain" in page.content
+    shown = page.content.decode()
+    assert "Reserve the subdomain" in shown
+    assert f'<h1 id="headline">{headline}</h1>' in shown
+    for another in ("posting", "charged", "Post a job again"):
+        assert another not in shown[shown.index('id="progress"') :]
+
+
+def test_who_cancels_an_order_reads_of_an_order(
+    http: Client, broker: ScriptedBroker, order: Callable[..., uuid.UUID]
+) -> None:
+    pipeline = order(100)
+    assert b"Cancel this order" in http.get(f"/pipelines/{pipeline}/").content
+    actions.cancel(pipeline)
+    assert Pipeline.objects.get(pk=pipeline).error["detail"] == "This was cancelled. Nothing was paid."
+    assert b"Not ordered, and nothing was paid" in http.get(f"/pipelines/{pipeline}/").content
