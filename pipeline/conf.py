@@ -32,6 +32,8 @@ class Conf:
     # A published move is published again after this, doubling up to the cap, while nobody has taken it.
     REPUBLISH_AFTER: timedelta = timedelta(seconds=2)
     REPUBLISH_CAP: timedelta = timedelta(seconds=60)
+    # A queue with so many messages has work enough: the sweep adds nothing to it.
+    QUEUE_FULL: int = 500
     # A worker that does not know the workflow, or is told to pause, leaves the job for this long.
     POSTPONE: timedelta = timedelta(seconds=10)
     # After a start of PostgreSQL every process needs a moment to take its lock again.

@@ -16,7 +16,7 @@ from pipeline.db import Statement
 TYPES: Final = {
     "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why",
     "int": "fence owner by_owner attempt seen_seq left",
-    "text[]": "begin_phases begin_from known erase from_states",
+    "text[]": "begin_phases begin_from known erase from_states states",
     "jsonb": "error note failure",
     "timestamptz": "until",
 }

@@ -14,7 +14,9 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection
 
 from pipeline import attention, dispatch, sweep_statements, transitions
+from pipeline.backlog import states_with_room
 from pipeline.conf import conf
+from pipeline.db import to_array
 from pipeline.plan import Job, StepView, due_jobs, next_look
 
 log = logging.getLogger(__name__)
@@ -24,11 +26,17 @@ def sweep_once() -> int:
     """Free what is abandoned, publish what is due. The number of jobs published."""
     for pipeline, step in transitions.release_abandoned():
         log.warning("pipeline %s: %s was abandoned by its owner and is due again", pipeline, step)
-    if dispatch.is_paused():
+    states = states_with_room()
+    if not states:
         return 0  # nothing would be taken: what is due stays due
     settings = conf()
     rows = sweep_statements.TAKE_DUE.rows(
-        {"again": settings.REPUBLISH_AFTER, "cap": settings.REPUBLISH_CAP, "batch": settings.SWEEP_BATCH},
+        {
+            "states": to_array(tuple(states)),
+            "again": settings.REPUBLISH_AFTER,
+            "cap": settings.REPUBLISH_CAP,
+            "batch": settings.SWEEP_BATCH,
+        },
     )
     if not rows:
         return 0

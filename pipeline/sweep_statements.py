@@ -11,7 +11,7 @@ TAKE_DUE: Final = Statement(
 UPDATE pipeline_pipeline p
 SET due_at = now() + LEAST(%(again)s * power(2, LEAST(p.published, 16)), %(cap)s),
     published = LEAST(p.published + 1, 1000)
-FROM (SELECT id FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now()
+FROM (SELECT id FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now() AND state = ANY(%(states)s)
       ORDER BY due_at LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE p.id = due.id
 RETURNING p.id, p.workflow, p.version, p.state, p.seq, p.hints, p.cursor, p.due_at, p.published, now() AS now""",

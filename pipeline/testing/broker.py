@@ -45,7 +45,7 @@ class ScriptedBroker:
 
     def __enter__(self) -> Self:
         self._clocks.__enter__()
-        dispatch.use_sender(self._take)
+        dispatch.use_sender(self._take, self._count)
         return self
 
     def __exit__(
@@ -53,6 +53,11 @@ class ScriptedBroker:
     ) -> None:
         dispatch.use_sender(None)
         self._clocks.__exit__(kind, error, trace)
+
+    def _count(self, queue: str) -> int:
+        if self.is_down:
+            raise OperationalError("the scripted broker is down")
+        return sum(tasks.QUEUES[message.job.verb] == queue for message in self.waiting)
 
     def deliver(self, message: Message | None = None) -> Message | None:
         """Run the message, or the oldest one, and publish what is left of its chain. None when there is none.
@@ -115,7 +120,7 @@ class ScriptedBroker:
     def come_back(self) -> None:
         """Take messages again; publishers try at once."""
         self.is_down = False
-        dispatch.use_sender(self._take)
+        dispatch.use_sender(self._take, self._count)
 
     def _take(self, jobs: Sequence[Job]) -> None:
         if self.is_down:
