@@ -1,8 +1,11 @@
 """The API's description (OpenAPI 3.1) and a browsable page of it, all of it served from here."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, Final
 
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponseBase
 from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
     OpenApiJsonRenderer2,
@@ -45,5 +48,17 @@ class _Docs(SpectacularSwaggerSplitView):
     authentication_classes = []
 
 
-schema: Final = _Schema.as_view()
-docs: Final = _Docs.as_view(url_name="schema")
+def _gated(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """404 for everybody but staff, unless API_DOCS_PUBLIC."""
+
+    @wraps(view)
+    def seen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not settings.API_DOCS_PUBLIC and not request.user.is_staff:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return seen
+
+
+schema: Final = _gated(_Schema.as_view())
+docs: Final = _gated(_Docs.as_view(url_name="schema"))

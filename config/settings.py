@@ -278,6 +278,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 MAX_WATCHERS = env.integer("MAX_WATCHERS", 500)  # waits and streams that one process keeps open
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
+# The API's description, for everybody or (in production, unless it is wanted) for staff alone.
+API_DOCS_PUBLIC = env.flag("API_DOCS_PUBLIC", default=DEMO or DEBUG or not SITE_URL.startswith("https://"))
 METRICS_PUBLIC = env.flag("METRICS_PUBLIC")
 METRICS_NETWORKS = env.words("METRICS_NETWORKS", "127.0.0.0/8,::1/128")
 
@@ -303,6 +305,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 HTTPS = SITE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]  # asked from inside, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

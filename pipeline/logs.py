@@ -6,8 +6,11 @@ from typing import Final
 import structlog
 
 _SECRETS: Final = re.compile(
-    r"(sk_(?:test|live)_\w+|rk_(?:test|live)_\w+|whsec_\w+|SG\.[\w.\-]+|Bearer\s+\S+|pi_\w+_secret_\w+"
-    r"|[\w.+\-]+@[\w\-]+\.[\w.\-]+|\b(?:\d[ \-]?){13,19}\b)"
+    r"(sk_(?:test|live)_\w+|rk_(?:test|live)_\w+|whsec_\w+|SG\.[\w.\-]+|pi_\w+_secret_\w+|AKIA[A-Z0-9]{16}"
+    r"|gAAAA[\w\-]{40,}=*"  # what Fernet has encrypted
+    r"|(?i:\b(?:Bearer|Basic|Token)\s+[\w.~+/=\-]{8,})|(?i:\b(?:api[_-]?key|password|secret)=)[^\s&'\"]+"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # of an address such as redis://user:password@host
+    r"|[\w.+\-]+@[\w\-]+\.[\w.\-]+|\b\d(?:[ \-]?\d){12,18}\b)"
 )
 REDACTED: Final = "[redacted]"
 

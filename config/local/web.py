@@ -21,6 +21,7 @@ def main() -> None:
         http="httptools",
         ws="none",
         lifespan="off",
+        access_log=False,  # addresses of people, and ids that open pipelines, stand in no log
         timeout_graceful_shutdown=GRACE_SECONDS,
         proxy_headers=False,  # forwarded addresses are read by NUM_PROXIES alone
     )

@@ -1,5 +1,6 @@
 """Webhooks: verified, stored once, and only a hint. The job that it makes due asks the provider itself."""
 
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +17,8 @@ from pipeline.models import Inbox, Pipeline, Step
 from pipeline.states import PipelineState
 from postings.models import Posting
 from postings.providers import sendgrid_webhooks, stripe_webhooks, twilio_webhooks
+
+log = logging.getLogger(__name__)
 
 # Money that went back without us.
 _BAD_NEWS: Final = {
@@ -80,7 +83,11 @@ def _take_stripe(event: Mapping[str, Any]) -> None:
     about = _dict(_dict(event.get("data")).get("object"))
     pipeline = _pipeline_of(about)
     kind = event["type"]
-    if not _is_first("stripe", event["id"], pipeline, kind, {}) or pipeline is None:
+    if not _is_first("stripe", event["id"], pipeline, kind, {}):
+        return
+    if pipeline is None:
+        if kind in _BAD_NEWS:
+            log.error("%s at Stripe (%s) of a payment that no pipeline is known for", kind, event["id"])
         return
     if kind == "charge.refunded" and _is_ours(pipeline):
         return

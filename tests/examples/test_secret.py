@@ -1,61 +1,21 @@
 """The director's password, from the request to the end: nowhere but encrypted, and in the one request to Supabase."""
 
-import base64
 import json
 import logging
-import re
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
-from django.conf import settings
-from django.db import connection
 
 from pipeline import dispatch
 from pipeline.models import Pipeline
 from pipeline.testing import ScriptedBroker, crash_at, drain, pause_at
+from tests.places import in_database, in_redis, redis_content, told
 from tests.postings.conftest import Outside
 
 CANARY = "canary-9f3b-does-not-sing"
 POINTS = [f"{step}.stage.{point}" for step in ("institution", "user", "profile") for point in ("claimed", "effect")]
-
-
-def in_database() -> list[str]:
-    """The tables in whose rows, whatever the column's type, the canary stands."""
-    found = []
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT count(*) FROM "{table}" AS t WHERE to_jsonb(t)::text LIKE %s', [f"%{CANARY}%"])
-            if cursor.fetchone()[0]:
-                found.append(table)
-    return found
-
-
-READERS: dict[str, Callable[[Any, bytes], Any]] = {
-    "string": lambda client, key: [client.get(key)],
-    "list": lambda client, key: client.lrange(key, 0, -1),
-    "set": lambda client, key: list(client.smembers(key)),
-    "zset": lambda client, key: client.zrange(key, 0, -1),
-    "hash": lambda client, key: [part for pair in client.hgetall(key).items() for part in pair],
-}
-
-
-def redis_content() -> list[bytes]:
-    """Everything in the broker's and the cache's databases, the bodies of messages decoded."""
-    found: list[bytes] = []
-    for url in (settings.CELERY_BROKER_URL, settings.CACHES["default"]["LOCATION"]):
-        with redis.Redis.from_url(url) as client:
-            for key in client.scan_iter():
-                read = READERS.get(client.type(key).decode())  # none: it was taken meanwhile
-                found += [key, *(part for part in (read(client, key) if read else []) if part)]
-    bodies = [match for each in found for match in re.findall(rb'"body": "([A-Za-z0-9+/=]+)"', each)]
-    return found + [base64.b64decode(body) for body in bodies]
-
-
-def in_redis() -> list[bytes]:
-    return [each for each in redis_content() if CANARY.encode() in each]
 
 
 class Lookout:
@@ -66,8 +26,8 @@ class Lookout:
 
     def __call__(self) -> None:
         self.looks += 1
-        assert in_database() == []
-        assert in_redis() == []
+        assert in_database(CANARY) == []
+        assert in_redis(CANARY) == []
 
 
 @pytest.fixture
@@ -76,9 +36,8 @@ def lookout(caplog: pytest.LogCaptureFixture) -> Any:
     look = Lookout()
     yield look
     look()
-    told = " ".join(f"{record.getMessage()} {record.exc_text or ''} {record.args}" for record in caplog.records)
     assert caplog.records
-    assert CANARY not in told
+    assert CANARY not in told(caplog.records)
 
 
 def submit(post: Callable[..., Any], email: str) -> uuid.UUID:
@@ -152,7 +111,7 @@ def test_messages_carry_no_more_than_a_job(outside: Outside, post: Callable[...,
         job = [each for each in redis_content() if each.startswith(b"[[") and str(pipeline).encode() in each]
         assert job, "nothing was published"
         assert json.loads(job[0])[0] == [str(pipeline), "institution"]
-        assert in_redis() == []
+        assert in_redis(CANARY) == []
     finally:
         broker.come_back()
     drain(pipeline, broker)
