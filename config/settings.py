@@ -108,6 +108,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: a fast path only; PostgreSQL is the truth (docs/decisions) --------------------------
 CELERY_BROKER_URL = env.required("BROKER_URL", "For example redis://127.0.0.1:6379/0 or amqp://….")
+ON_REDIS = CELERY_BROKER_URL.startswith(("redis", "rediss"))
+# How long a publisher waits for a broker that swallows packets, once: dispatch.py then stops trying for 5 s.
+BROKER_PATIENCE = env.seconds("BROKER_SOCKET_TIMEOUT", 5)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
@@ -119,8 +122,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "unacked_restore_limit": 100,
-        # A black-holed broker costs a publisher this long, once: dispatch.py then stops trying for 5 s.
-        "socket_timeout": env.seconds("BROKER_SOCKET_TIMEOUT", 5).total_seconds(),
+        "socket_timeout": BROKER_PATIENCE.total_seconds(),
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
         "health_check_interval": 10,
@@ -131,8 +133,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "global_keyprefix": "jobpipe:",
         "client_name": "jobpipe",
     }
-    if CELERY_BROKER_URL.startswith(("redis", "rediss"))
-    else {"confirm_publish": True, "max_retries": 1, "interval_start": 0, "interval_step": 0.2}
+    if ON_REDIS
+    else {"confirm_publish": True, "max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 )
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
@@ -148,7 +150,11 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "inte
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = "pipeline"
 # Published by queue name only: a named exchange's bindings are lost with Redis's data, silently.
-CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("pipeline", "commit", "rollback")]
+# On RabbitMQ they are replicated, and what was delivered ten times in vain is dropped: the sweep publishes anew.
+_QUEUE_ARGUMENTS = None if ON_REDIS else {"x-queue-type": "quorum", "x-delivery-limit": 10}
+CELERY_TASK_QUEUES = [
+    Queue(name, routing_key=name, queue_arguments=_QUEUE_ARGUMENTS) for name in ("pipeline", "commit", "rollback")
+]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
@@ -177,6 +183,7 @@ PIPELINE: dict[str, Any] = {
     "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
     "ON_ATTENTION": "postings.operators.tell",
     "AUDITS": ("postings.audit.audit", "examples.registrations.audit.audit", "examples.ledger_orders.audit.audit"),
+    "PUBLISH_TIMEOUT": BROKER_PATIENCE,
     "CHORES": {
         "postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5),
         "pipeline.retention.reap": timedelta(hours=1),

@@ -34,6 +34,8 @@ class Conf:
     REPUBLISH_CAP: timedelta = timedelta(seconds=60)
     # A queue with so many messages has work enough: the sweep adds nothing to it.
     QUEUE_FULL: int = 500
+    # How long a message waits for the broker's confirmation, where it gives one (RabbitMQ).
+    PUBLISH_TIMEOUT: timedelta = timedelta(seconds=5)
     # A worker that does not know the workflow, or is told to pause, leaves the job for this long.
     POSTPONE: timedelta = timedelta(seconds=10)
     # After a start of PostgreSQL every process needs a moment to take its lock again.

@@ -8,6 +8,7 @@ from typing import Any, cast
 from kombu import Queue
 from kombu.connection import ConnectionPool
 
+from pipeline.conf import conf
 from pipeline.plan import Job
 
 log = logging.getLogger(__name__)
@@ -88,10 +89,11 @@ def _send_by_celery(jobs: Sequence[Job]) -> None:
 
     from pipeline.tasks import signature
 
+    options: dict[str, Any] = {"retry": False, "confirm_timeout": conf().PUBLISH_TIMEOUT.total_seconds()}
     if len(jobs) == 1:
-        signature(jobs[0]).apply_async(retry=False)
+        signature(jobs[0]).apply_async(**options)
     else:
-        chain(*(signature(job) for job in jobs)).apply_async(retry=False)
+        chain(*(signature(job) for job in jobs)).apply_async(**options)
 
 
 def _count_by_celery(queue: str) -> int:

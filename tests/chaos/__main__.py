@@ -12,8 +12,10 @@ from config.local.folder import LocalError
 from config.local.ports import PortTakenError
 from config.local.stack import QUEUES
 from config.local.terminal import coloured, complain, say
-from tests.chaos import killing, report
-from tests.chaos.place import DATA, WORKERS, running
+from tests.chaos import killing, rabbitmq, report
+from tests.chaos.place import DATA, WORKERS, Place, running
+from tests.chaos.rabbitmq import RabbitPlace
+from tests.chaos.schedule import RABBITMQ, REDIS
 from tests.chaos.storm import storm
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -34,12 +36,18 @@ def chaos(options: argparse.Namespace) -> int:
     """Run, report, and say how to run it again."""
     began = time.monotonic()
     workers = dict.fromkeys(killing.WORKERS, QUEUES) if options.kills else WORKERS
-    with running(say, durable_broker=options.broker == "redis", workers=workers) as place:
+    on_rabbit = options.broker == "rabbitmq"
+    if on_rabbit and rabbitmq.program() is None:
+        say("Skipped: rabbitmq-server is not installed here. On Debian: apt-get install rabbitmq-server.")
+        return 0
+    kind = RabbitPlace if on_rabbit else Place
+    with running(say, durable_broker=options.broker == "redis", workers=workers, kind=kind) as place:
         around = report.surroundings(place)
         if options.kills:
             facts, violations = killing.killing(place, options.seed, say)
         else:
-            facts, violations = storm(place, options.seed, options.minutes, say)
+            broker = RABBITMQ if on_rabbit else REDIS
+            facts, violations = storm(place, options.seed, options.minutes, say, broker=broker)
     how = " ".join(sys.argv[1:])
     facts = {"seed": options.seed, "minutes": options.minutes, "broker": options.broker} | facts
     facts["took"] = f"{time.monotonic() - began:.0f} s"

@@ -15,13 +15,15 @@ import psutil
 import psycopg
 import redis
 import requests
+from amqp.exceptions import AMQPError
 
 from tests.chaos.place import Place
+from tests.chaos.rabbitmq import RabbitPlace
 from tests.chaos.schedule import POINTS, STOPPED_AT, Act
 
 LEASE: Final = 6.0  # seconds, as tests/chaos/settings.py has it
 ASLEEP: Final = LEASE + 3.5  # a sweep finds the end of a lease within half a second; others then do the job
-ORDER_STANDS: Final = 12.0  # seconds for which a crash point that nobody reaches stays armed
+ORDER_STANDS: Final = 20.0  # seconds for which a crash point that nobody reaches stays armed
 REQUEST_SOON: Final = 4.0
 
 
@@ -47,6 +49,11 @@ class Hands:
                 return
             self._aside(self._do, act)
 
+    def repeat(self, kinds: Iterable[str]) -> None:
+        """Once more, at once: acts that have found nobody so far."""
+        for kind in kinds:
+            self._aside(self._do, Act(time.monotonic() - self.began, kind, 0.5))
+
     def end(self) -> None:
         """No further act; what was begun is ended: whoever sleeps is woken."""
         self.over.set()
@@ -64,7 +71,7 @@ class Hands:
             return
         try:
             done = HANDS[act.kind](self, act.chance)
-        except (psutil.Error, OSError, redis.RedisError, psycopg.Error, KeyError) as error:
+        except (psutil.Error, OSError, redis.RedisError, psycopg.Error, AMQPError, KeyError) as error:
             done = False  # the victim was down already
             self.said.append(f"{act.at:.1f} {act.kind}: {type(error).__name__}")
         (self.did if done else self.missed)[act.kind] += 1
@@ -196,6 +203,25 @@ class Hands:
         with redis.Redis.from_url(self.place.services.redis.url(), socket_timeout=2) as client:
             return int(client.execute_command("CLIENT", "KILL", "TYPE", "normal")) > 0
 
+    def kill_rabbitmq(self, chance: float) -> bool:
+        """-9; its quorum queues are on the disk."""
+        os.killpg(self.place.supervisor.pids()["rabbitmq"], signal.SIGKILL)
+        return True
+
+    def purge_rabbitmq(self, chance: float) -> bool:
+        """Every message is gone, and nobody is told."""
+        assert isinstance(self.place, RabbitPlace)
+        self.place.rabbit.purge()
+        return True
+
+    def stall_rabbitmq(self, chance: float) -> bool:
+        """It takes connections and answers nobody for 5 to 20 s."""
+        pid = self.place.supervisor.pids()["rabbitmq"]
+        os.killpg(pid, signal.SIGSTOP)
+        self.over.wait(5 + 15 * chance)
+        os.killpg(pid, signal.SIGCONT)
+        return True
+
     def restart_postgres(self, chance: float) -> bool:
         """Immediate shutdown: every session is cut, and the server recovers from its log."""
         os.kill(self.place.supervisor.pids()["postgres"], signal.SIGQUIT)
@@ -243,6 +269,9 @@ HANDS: Final[dict[str, Callable[[Hands, float], bool]]] = {
     "FLUSHALL": Hands.flush_broker,
     "stall Redis": Hands.stall_broker,
     "CLIENT KILL": Hands.cut_broker_clients,
+    "kill RabbitMQ": Hands.kill_rabbitmq,
+    "purge the queues": Hands.purge_rabbitmq,
+    "stall RabbitMQ": Hands.stall_rabbitmq,
     "restart PostgreSQL at once": Hands.restart_postgres,
     "terminate sessions": Hands.terminate_sessions,
 }

@@ -48,31 +48,34 @@ def storm(
     breaking.start()
     customers.serve(asked)
     breaking.join()
-    asked += _until_all_have_fired(place, customers, seed, say)
+    asked += _until_all_have_fired(place, customers, hands, acts, seed, say)
     hands.end()
     armed = place.ask("faults")["faults"]
     place.clear_faults()
     return reckon(place, asked, customers, hands, acts, armed, say)
 
 
-def _until_all_have_fired(place: Place, customers: Customers, seed: int, say: Say) -> list[Submission]:
-    """More customers, while there are faults that met no request so far."""
+def _until_all_have_fired(
+    place: Place, customers: Customers, hands: Hands, acts: Sequence[Act], seed: int, say: Say
+) -> list[Submission]:
+    """More customers, while there are faults that have met nobody so far."""
     more: list[Submission] = []
+    planned = {act.kind for act in acts if act.fault is None}
     until = time.monotonic() + MOST_EXTRA
-    while time.monotonic() < until and (left := _quiet_ones(place)):
-        say(f"{len(left)} armed faults have not met a request yet ({', '.join(sorted(left)[:4])} …): more customers")
-        number = len(more) // 40
-        batch = submissions(seed * 1000 + number + 1, 40, 0.15, world(place))
+    while time.monotonic() < until:
+        missing = {kind for kind in planned if not hands.did[kind]}
+        if not (left := missing | _quiet_ones(place)):
+            break
+        say(f"{len(left)} faults have met nobody yet ({', '.join(sorted(left)[:4])} …): more customers")
+        hands.repeat(missing)
+        batch = submissions(seed * 1000 + len(more) // 40 + 1, 40, 0.25, world(place))
         customers.serve(batch)
         more += batch
     return more
 
 
 def _quiet_ones(place: Place) -> set[str]:
-    strikes: Counter[str] = Counter()
-    for fault in place.ask("faults")["faults"]:
-        strikes[f"{fault['provider']} {fault['kind']}"] += fault["fired"]
-    return {name for name, fired in strikes.items() if not fired}
+    return {name for name, fired in _strikes(place.ask("faults")["faults"]).items() if not fired}
 
 
 def reckon(
