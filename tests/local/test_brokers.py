@@ -16,7 +16,8 @@ READ = """
 import json
 from django.conf import settings
 queues = {queue.name: queue.queue_arguments for queue in settings.CELERY_TASK_QUEUES}
-print(json.dumps([settings.CELERY_BROKER_TRANSPORT_OPTIONS, queues, settings.PIPELINE["PUBLISH_TIMEOUT"].total_seconds()]))
+timeout = settings.PIPELINE["PUBLISH_TIMEOUT"].total_seconds()
+print(json.dumps([settings.CELERY_BROKER_TRANSPORT_OPTIONS, queues, timeout]))
 """
 
 
