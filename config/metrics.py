@@ -35,6 +35,7 @@ _BY_STATE: Final = "SELECT state, count(*) FROM pipeline_pipeline GROUP BY state
 _BACKLOG: Final = """
 SELECT count(*), COALESCE(EXTRACT(epoch FROM now() - min(due_at)), 0)
 FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now()"""
+_CHORES: Final = "SELECT count(*) FROM pipeline_chore WHERE error <> ''"
 _ATTENTION: Final = "SELECT count(*) FROM pipeline_pipeline WHERE attention > 0"
 
 
@@ -58,6 +59,8 @@ class Pipelines(Collector):
             due, oldest = cursor.fetchone()
             cursor.execute(_ATTENTION)
             (attention,) = cursor.fetchone()
+            cursor.execute(_CHORES)
+            (failing,) = cursor.fetchone()
         by_state = GaugeMetricFamily("pipelines", "Pipelines by state.", labels=["state"])
         for state in PipelineState.values:
             by_state.add_metric([state], counts.get(state, 0))
@@ -65,6 +68,7 @@ class Pipelines(Collector):
         yield GaugeMetricFamily("pipelines_due", "Unfinished pipelines whose time has come.", value=due)
         yield GaugeMetricFamily("pipelines_due_seconds", "How long the oldest of them is due.", value=float(oldest))
         yield GaugeMetricFamily("pipelines_needing_attention", "Pipelines that wait for a person.", value=attention)
+        yield GaugeMetricFamily("chores_failing", "Chores whose last call failed.", value=failing)
 
 
 REGISTRY.register(Pipelines())

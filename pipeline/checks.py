@@ -33,7 +33,7 @@ def check_settings(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     if unknown:
         hint = f"It takes {', '.join(field.name for field in fields(Conf))}."
         return [Error(f"settings.PIPELINE has no {', '.join(unknown)}.", hint=hint, id="pipeline.E001")]
-    return [*_wrong_keys(), *_wrong_teller(), *_wrong_margin(), *_wrong_chores()]
+    return [*_wrong_keys(), *_wrong_teller(), *_wrong_margin(), *_wrong_chores(), *_wrong_retention()]
 
 
 @register()
@@ -153,6 +153,21 @@ def _wrong_chores() -> list[CheckMessage]:
             hint = "Give how often it is called, as a timedelta: timedelta(minutes=5), for example."
             message = f"PIPELINE['CHORES'] has {every!r} for {path!r}."
             found.append(Error(message, hint=hint, id="pipeline.E007"))
+    return found
+
+
+def _wrong_retention() -> list[CheckMessage]:
+    settings = conf()
+    found: list[CheckMessage] = []
+    if settings.RETENTION is not None and timedelta(0) > settings.RETENTION:
+        hint = "Give a timedelta, or None to keep everything."
+        found.append(Error("PIPELINE['RETENTION'] is negative.", hint=hint, id="pipeline.E008"))
+    for name, paths in (("ALSO_REAP", settings.ALSO_REAP), ("ALSO_ERASE", settings.ALSO_ERASE)):
+        for path in paths:
+            if not _is_function(path):
+                hint = "Give the dotted path of a function: pipeline/conf.py says of which kind."
+                message = f"PIPELINE['{name}'] names {path!r}, and there is no such function."
+                found.append(Error(message, hint=hint, id="pipeline.E009"))
     return found
 
 

@@ -4,10 +4,11 @@ import pytest
 from django.core.exceptions import SuspiciousOperation
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 
 from config import health
 from config.errors import bad_request, csrf_failure
-from pipeline.models import Pipeline
+from pipeline.models import Chore, Pipeline
 from tests.api.conftest import problem
 
 
@@ -79,12 +80,15 @@ def test_metrics_tell_of_pipelines_and_requests(http, begin):
     pipelines = [begin() for _ in range(3)]
     Pipeline.objects.filter(pk=pipelines[0]).update(due_at="2020-01-01T00:00:00Z")
     transitions.attention(pipelines[1], {"code": "x"})
+    for name, error in (("well", ""), ("ill", "ValueError")):
+        Chore.objects.create(name=name, error=error, began_at=timezone.now(), due_at=timezone.now())
     http.get("/healthz")
     text = http.get("/metrics").content.decode()
     assert 'pipelines{state="staging"} 3.0' in text
     assert 'pipelines{state="committed"} 0.0' in text
     assert "pipelines_due 2.0" in text, "the marked one is looked at again at once"
     assert "pipelines_needing_attention 1.0" in text
+    assert "chores_failing 1.0" in text
     assert 'http_requests_total{method="GET",route="healthz",status="200"}' in text
     assert str(pipelines[0]) not in text
 

@@ -100,6 +100,19 @@ def test_a_chore_without_an_interval(every, tune):
     assert ids(checks.check_settings(None)) == ["pipeline.E007"]
 
 
+def test_a_period_that_is_none(tune):
+    tune(RETENTION=timedelta(days=-1))
+    assert ids(checks.check_settings(None)) == ["pipeline.E008"]
+
+
+@pytest.mark.parametrize("name", ["ALSO_REAP", "ALSO_ERASE"])
+def test_a_reaper_that_is_not_there(name, tune):
+    tune(**{name: ["postings.retention.rip"]})
+    (message,) = checks.check_settings(None)
+    assert message.id == "pipeline.E009"
+    assert "postings.retention.rip" in message.msg
+
+
 @pytest.mark.parametrize("margin", [0, 60, 90])
 def test_a_margin_that_leaves_no_time_or_protects_from_nothing(margin, tune):
     tune(LEASE_MARGIN=timedelta(seconds=margin))

@@ -16,6 +16,7 @@ from config import sessions
 from pipeline import retention
 from pipeline.models import Pipeline, Step
 from pipeline.testing import drain
+from pipeline.verification import violations
 from postings import endings
 from postings.models import Posting
 from tests.postings.test_endings import publish  # noqa: F401 - a fixture
@@ -97,3 +98,10 @@ def test_sessions_that_are_over_are_deleted() -> None:
         Session.objects.create(session_key=name, session_data="", expire_date=timezone.now() + timedelta(days=days))
     assert sessions.reap(HALF_A_YEAR) == {"sessions": 1}
     assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
+
+
+def test_verify_finds_nothing_wrong_with_what_is_reaped(over: Posting) -> None:
+    assert violations(settled=True) == []
+    _age()
+    assert retention.reap()["pipelines"] == 2
+    assert violations(settled=True) == []

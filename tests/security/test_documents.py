@@ -1,0 +1,60 @@
+"""What docs/security.md and docs/operations.md name exists, and what exists they name."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.core.management import get_commands
+
+from config.metrics import REGISTRY
+
+ROOT = Path(__file__).resolve().parents[2]
+SECURITY = (ROOT / "docs/security.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+TESTS = re.findall(r"`([\w/]+\.py)::(test_\w+)`", SECURITY)
+READ = re.findall(r'env\.\w+\(\s*"(\w+)"', (ROOT / "config/settings.py").read_text())
+
+
+@pytest.mark.parametrize(("file", "name"), TESTS, ids=[name for _, name in TESTS])
+def test_a_named_test_exists(file, name):
+    assert f"def {name}(" in (ROOT / "tests" / file).read_text()
+
+
+def test_every_item_of_the_list_is_shown_by_a_test():
+    rows = re.findall(r"^\| (\d+) \| .*$", SECURITY, re.MULTILINE)
+    assert rows == [str(number) for number in range(1, 17)]
+    for line in re.findall(r"^\| \d+ \| .*$", SECURITY, re.MULTILINE):
+        assert "::test_" in line
+
+
+def test_every_variable_that_is_read_is_documented():
+    documented = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", OPERATIONS))
+    assert len(READ) > 60
+    assert set(READ) <= documented, sorted(set(READ) - documented)
+
+
+def test_every_documented_variable_is_read():
+    rows = re.findall(r"^\| ((?:`[A-Z0-9_]+`(?:, )?)+) \|", OPERATIONS, re.MULTILINE)
+    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert documented
+    assert documented <= set(READ), sorted(documented - set(READ))
+
+
+@pytest.mark.django_db
+def test_every_metric_is_documented():
+    for metric in REGISTRY.collect():
+        assert f"`{metric.name}" in OPERATIONS, metric.name
+
+
+def test_every_named_command_exists():
+    named = set(re.findall(r"manage\.py (\w+)", OPERATIONS + SECURITY))
+    assert named <= set(get_commands())
+
+
+def test_every_table_is_on_the_list_of_where_personal_data_lies():
+    """A new table of the engine or the shop is thought about."""
+    without = {"pipeline_chore", "postings_plan", "postings_indexingday"}
+    models = [model for name in ("pipeline", "postings") for model in apps.get_app_config(name).get_models()]
+    ours = {model._meta.db_table for model in models}
+    assert {table for table in ours - without if f"`{table}" not in SECURITY} == set()
