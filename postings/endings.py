@@ -58,22 +58,21 @@ def _of_its_purchase(posting: Posting) -> dict[str, Any]:
         raise IllegalAction(
             f"{posting} has no finished purchase with its data any more: refund it in Stripe's dashboard."
         )
-    return (
-        {name: sold.input[name] for name in names}
-        | {
-            "published_by": str(sold.pk),
-            "intent": paid.data["intent"],
-        }
-        | _of_its_page(posting)
-    )
+    return {name: sold.input[name] for name in names} | {"intent": paid.data["intent"]} | _of_its_page(posting)
 
 
 def _of_its_page(posting: Posting) -> dict[str, Any]:
-    """Which posting, where it is shown, and whether Google was told of it, may be any moment, or may have been."""
+    """Which posting, where it is shown, its logo, and whether Google was told of it, may be, or may have been."""
     told = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="indexing").exclude(state=StepState.SKIPPED)
     is_forgotten = Pipeline.objects.filter(pk=posting.pipeline_id).exclude(reaped_at=None).exists()
     is_indexed = told.exists() or (is_forgotten and settings.INDEXING_ENABLED)
-    return {"posting": str(posting.pk), "url": address(posting), "is_indexed": is_indexed}
+    return {
+        "posting": str(posting.pk),
+        "published_by": str(posting.pipeline_id),
+        "url": address(posting),
+        "logo_key": posting.logo_key,
+        "is_indexed": is_indexed,
+    }
 
 
 def _start(workflow: type[Workflow], posting: Posting, given: Mapping[str, Any], user: int | None = None) -> Started:

@@ -12,6 +12,7 @@ from postings.steps.email import EmailStep
 from postings.steps.ending import ExpireStep, WithdrawStep
 from postings.steps.indexing import IndexingStep, UnindexStep
 from postings.steps.logo import LogoStep
+from postings.steps.logo_removal import LogoRemovalStep
 from postings.steps.payment import PaymentStep
 from postings.steps.posting import PostingStep
 from postings.steps.refund import RefundStep
@@ -61,14 +62,16 @@ class WithdrawPosting(Workflow):
     posting  reserve it                 unpublish          release it
     refund   read that it was captured  refund (pivot)     -
     indexing -                          URL_DELETED        -
+    logo     -                          delete the object  -
     email    render and check           tell "withdrawn"   -
 
     The refund is what cannot be undone and may still be refused: the pivot, first and alone. If Stripe refuses
-    it, the posting stays on the board. Google is told only if it knows of the page.
+    it, the posting stays on the board. Google is told only if it knows of the page; only what has
+    a logo has one to delete.
     """
 
     name, version = "withdraw_posting", 1
-    steps = [WithdrawStep, RefundStep, UnindexStep, WithdrawnEmailStep]
+    steps = [WithdrawStep, RefundStep, UnindexStep, LogoRemovalStep, WithdrawnEmailStep]
     words = Words(
         staging="The withdrawal is being prepared",
         committing="The posting is being withdrawn",
@@ -81,7 +84,7 @@ class WithdrawPosting(Workflow):
 
     @classmethod
     def plan(cls, input: Mapping[str, Any]) -> Sequence[Planned]:
-        """Without UnindexStep when Google was never told."""
+        """Without the steps that have nothing to take back."""
         return _planned(cls.steps, input)
 
 
@@ -89,7 +92,7 @@ class ExpirePosting(Workflow):
     """The plan's duration is over. The customer has had what was paid for: no refund, and no mail."""
 
     name, version = "expire_posting", 1
-    steps = [ExpireStep, UnindexStep]
+    steps = [ExpireStep, UnindexStep, LogoRemovalStep]
     words = Words(
         staging="The posting\u2019s time is over",
         committing="The posting is being taken down",
@@ -105,4 +108,5 @@ class ExpirePosting(Workflow):
 
 
 def _planned(steps: Sequence[type[Step]], input: Mapping[str, Any]) -> Sequence[Planned]:
-    return [Planned(step) for step in steps if step is not UnindexStep or input["is_indexed"]]
+    needed = {UnindexStep: bool(input["is_indexed"]), LogoRemovalStep: bool(input["logo_key"])}
+    return [Planned(step) for step in steps if needed.get(step, True)]

@@ -14,16 +14,22 @@ from examples.registrations.models import Institution, InstitutionState
 from examples.registrations.serializers import InstitutionResource, RegistrationSubmission
 from examples.registrations.submission import RegistrationAcceptance
 from pipeline.api.accept import AcceptView
-from pipeline.api.problems import not_found
+from pipeline.api.problems import Problem, not_found
 from pipeline.api.schema import Decorator, describe_accept, problems
 from pipeline.api.throttles import Throttle
 from pipeline.api.waiting import PipelineResponse
 
+_OFF: Final = (
+    "Directors get their login from Supabase Auth, and this site knows of none: whoever runs it sets SUPABASE_URL and "
+    "SUPABASE_KEY (the service role's key). `make demo` has a stand-in."
+)
 _describe_registration: Final[Decorator] = describe_accept(
     "Register an institution",
     {"application/json": RegistrationSubmission, "multipart/form-data": RegistrationSubmission},
     operation_id="register_institution",
-    description="An email address that is registered already ends in `rolled_back`, the error naming its field.",
+    description="An email address that is registered already ends in `rolled_back`, the error naming its field. "
+    "Where Supabase is not set up (`SUPABASE_URL`, `SUPABASE_KEY`) the answer is 404, `registrations_off`.",
+    more_problems=(404,),
 )
 _describe_institution: Final[Decorator] = extend_schema(
     operation_id="institution",
@@ -41,7 +47,7 @@ class RegisterView(AcceptView):
     def post(self, request: Request) -> PipelineResponse:
         """202, or what API.md's table says; 404 where Supabase is not configured: no login could be made."""
         if not (settings.SUPABASE_URL and settings.SUPABASE_KEY):
-            raise not_found("Registrations are not switched on here.")
+            raise Problem(404, "registrations_off", "Registrations are not switched on here", _OFF)
         return super().post(request)
 
     @classmethod

@@ -3,7 +3,7 @@
 These serializers describe; pipeline/api/resource.py renders. A test compares the two.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -200,8 +200,10 @@ AFTER: Final = OpenApiParameter(
 Decorator = Callable[[Any], Any]
 
 
-def describe_accept(summary: str, request: Mapping[str, Any], **more: Any) -> Decorator:
-    """POST of a submission."""
+def describe_accept(
+    summary: str, request: Mapping[str, Any], *, more_problems: Sequence[int] = (), **more: Any
+) -> Decorator:
+    """POST of a submission; `more_problems` are statuses that only this one answers with."""
     made: Responses = {
         201: OpenApiResponse(PipelineResource, description="The client preferred to wait, and it is committed."),
         202: OpenApiResponse(PipelineResource, description="Accepted: everything is durable."),
@@ -210,7 +212,7 @@ def describe_accept(summary: str, request: Mapping[str, Any], **more: Any) -> De
         summary=summary,
         request=dict(request),
         parameters=[IDEMPOTENCY_KEY, PREFER, RETRY_AFTER, ETAG, APPLIED, LOCATION, REPLAYED],
-        responses=made | problems(401, 402, 403, 413, 415, 422),
+        responses=made | problems(401, 402, 403, 413, 415, 422, *more_problems),
         **more,
     )
 

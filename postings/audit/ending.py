@@ -29,8 +29,18 @@ def wrong_ending(ending: Ending, outside: Outside) -> Iterator[Violation]:
         yield Violation("I2", facts.id, f"a posting that is {ends_as}", f"it is {ending.posting}")
     elif state not in (PipelineState.COMMITTED, PipelineState.COMMITTING) and ending.posting == ends_as:
         yield Violation("I3", facts.id, f"a posting that is not {ends_as}", f"it is, in a pipeline {state}")
+    yield from _wrong_logo(facts, outside)
     if facts.row.workflow == "withdraw_posting":
         yield from _wrong_money(facts, outside)
+
+
+def _wrong_logo(facts: Facts, outside: Outside) -> Iterator[Violation]:
+    logo = facts.of.get("logo")
+    if logo is None or logo.state != StepState.COMMITTED:
+        return
+    sold, key = outside.of.get(facts.row.input["published_by"]), facts.row.input["logo_key"]
+    if sold is not None and key in sold.objects:
+        yield Violation("I2", facts.id, "no logo", f"the object {key}", "delete it in the bucket")
 
 
 def _wrong_money(facts: Facts, outside: Outside) -> Iterator[Violation]:

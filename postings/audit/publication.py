@@ -31,7 +31,7 @@ def wrong_purchase(purchase: Purchase, traces: Traces, *, given_back: int, count
     yield from _wrong_origins(facts, traces)
     if facts.row.state == PipelineState.COMMITTED:
         yield from _wrong_sale(purchase, traces)
-        yield from _wrong_logo(facts, traces)
+        yield from _wrong_logo(purchase, traces)
         yield from _wrong_refund(purchase, given_back)
         if counts_told:
             yield from _wrong_told(facts, traces, "email", "receipt", at_least=1)
@@ -90,10 +90,12 @@ def _wrong_sale(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
         yield _of(facts, "I2", f"one capture of {_shown(price)}", found, _MONEY)
 
 
-def _wrong_logo(facts: Facts, traces: Traces) -> Iterator[Violation]:
-    """I2: the object that was staged, with the bytes that were sent."""
+def _wrong_logo(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
+    """I2: the object that was staged, with the bytes that were sent, while the posting has not ended."""
+    facts = purchase.facts
     logo = facts.of.get("logo")
-    if logo is None or logo.state != StepState.COMMITTED:
+    is_over = purchase.posting in (PostingState.WITHDRAWN, PostingState.EXPIRED)  # postings/audit/ending.py looks
+    if logo is None or logo.state != StepState.COMMITTED or is_over:
         return
     key, digest = logo.data["key"], logo.data.get("sha256", "")
     if key not in traces.objects:

@@ -118,5 +118,7 @@ def test_a_refused_password_stands_in_no_answer(post: Post, outside: Outside) ->
 
 def test_without_supabase_nothing_is_accepted(post: Post, outside: Outside, settings: Any) -> None:
     settings.SUPABASE_URL = ""
-    problem(post(URL, FIELDS), 404)
+    off = problem(post(URL, FIELDS), 404)
+    assert off["code"] == "registrations_off"
+    assert "SUPABASE_URL" in off["detail"]
     assert not Pipeline.objects.exists()

@@ -33,7 +33,7 @@ def publish(outside: Outside, broker: ScriptedBroker, submit: Callable[..., uuid
     """A posting that was paid for and is on the board."""
 
     def made(card: str = "pm_card_visa", **changed: Any) -> Posting:
-        pipeline = submit(card, has_logo=False, **changed)
+        pipeline = submit(card, **({"has_logo": False} | changed))
         assert drain(pipeline, broker) == "committed"
         return Posting.objects.get(pipeline_id=pipeline)
 
@@ -210,6 +210,55 @@ def test_an_expired_posting_is_taken_down_once_and_nothing_is_refunded(
     assert (posting.state, posting.ended_by, other.state) == ("expired", expiry.pk, "published")
     assert _refunds(outside) == []
     assert client.get(f"/jobs/{posting.slug}/").status_code == 410
+
+
+def _objects(outside: Outside) -> list[str]:
+    return [each["key"] for each in outside.sandbox.get("state")["objects"]]
+
+
+def _end(posting: Posting, workflow: str) -> uuid.UUID:
+    if workflow == "withdraw_posting":
+        return endings.withdraw(posting, **WHY).id
+    _expire(posting)
+    [started] = endings.expire_due()
+    return started.id
+
+
+@pytest.mark.parametrize("point", [None, "claimed", "effect", "recorded"])
+@pytest.mark.parametrize("workflow", ["withdraw_posting", "expire_posting"])
+def test_the_logo_is_deleted_once_no_page_shows_it(
+    outside: Outside, broker: ScriptedBroker, publish: Publish, workflow: str, point: str | None
+) -> None:
+    posting, other = publish(has_logo=True), publish(has_logo=True)
+    if point:
+        crash_at(f"logo.commit.{point}")
+    assert drain(_end(posting, workflow), broker) == "committed"
+    assert _objects(outside) == [other.logo_key]
+
+
+@pytest.mark.parametrize("workflow", ["withdraw_posting", "expire_posting"])
+def test_a_storage_that_is_away_keeps_nobody_from_being_told(
+    outside: Outside, broker: ScriptedBroker, publish: Publish, workflow: str
+) -> None:
+    posting = publish(has_logo=True)
+    outside.fault("s3", "objects.delete", "error_before")
+    ending = _end(posting, workflow)
+    broker.deliver_all()
+    posting.refresh_from_db()
+    assert posting.ended_at is not None
+    assert outside.mails(ending) == (["withdrawn"] if workflow == "withdraw_posting" else [])
+    assert _objects(outside) == [posting.logo_key]
+    outside.sandbox.http.delete("/_sandbox/faults")
+    assert drain(ending, broker) == "committed"
+    assert _objects(outside) == []
+
+
+def test_a_withdrawal_that_turns_back_leaves_the_logo(
+    outside: Outside, broker: ScriptedBroker, publish: Publish
+) -> None:
+    posting = publish("pm_card_refundFail", has_logo=True)
+    assert drain(endings.withdraw(posting, **WHY).id, broker) == "rolled_back"
+    assert _objects(outside) == [posting.logo_key]
 
 
 def test_of_a_withdrawal_and_an_expiry_that_race_one_is_refused(

@@ -1,8 +1,10 @@
 """The SMS: told once, whatever happens on the way; a number that takes none ends the telling only."""
 
+import inspect
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +13,7 @@ import pytest
 from pipeline.models import Step
 from pipeline.testing import ScriptedBroker, crash_at, drain
 from postings.providers import twilio
+from postings.steps.sms import SmsStep
 from tests.postings.conftest import Outside
 from tests.postings.vendor import Answer, Vendor, serving
 
@@ -60,6 +63,11 @@ def test_a_customer_with_a_phone_number_is_told_by_sms(
     assert "/jobs/" in message["body"]
     assert str(pipeline) not in message["body"]
     assert [step.name for step in Step.objects.filter(pipeline_id=pipeline).order_by("position")][-1] == "sms"
+
+
+def test_the_readme_shows_the_step_as_it_is() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert inspect.getsource(SmsStep) in readme
 
 
 def test_without_a_phone_number_it_is_skipped(

@@ -156,6 +156,14 @@ def test_i2_a_withdrawal_without_its_refund(shop: Outside, committed: uuid.UUID,
     assert only("I2", withdrawal).expected == "a posting that is withdrawn"
 
 
+def test_i2_a_logo_that_an_ending_left(shop: Outside, committed: uuid.UUID, broker) -> None:
+    withdrawal = endings.withdraw(Posting.objects.get(), by="olga", reason="asked for").id
+    assert drain(withdrawal, broker) == "committed"
+    key = Posting.objects.get().logo_key
+    _put(shop, key, str(committed))
+    assert only("I2", withdrawal).found == f"the object {key}"
+
+
 # --- I3 ------------------------------------------------------------------------------------------
 
 
