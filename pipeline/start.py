@@ -2,16 +2,19 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.crypto import constant_time_compare
 
-from pipeline import dispatch, transitions
+from pipeline import dispatch, statements, transitions
 from pipeline.conf import conf
 from pipeline.errors import PipelineError
 from pipeline.ids import new_pipeline_id
-from pipeline.models import Pipeline
+from pipeline.models import Pipeline, Step
 from pipeline.plan import Job
 from pipeline.secrets import encrypt
 from pipeline.states import TERMINAL, Verb
@@ -29,10 +32,11 @@ class TooManyOpen(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The pipeline of this key; `is_new` tells whether this call made it."""
+    """The pipeline of this key; `is_new` tells whether this call made it, `made` is what it made (not for saving)."""
 
     id: uuid.UUID
     is_new: bool
+    made: tuple[Pipeline, list[Step]] | None = None
 
 
 def start(
@@ -68,28 +72,49 @@ def start(
         waves=[step.kind.wave().value for step in planned],
         attachments=attachments or {},
     )
-    with transaction.atomic():
-        _queue_up(client)
-        if not transitions.create(submission):
+    jobs = [Job(submission.id, step["name"], Verb.STAGE) for step in submission.steps]
+    ceiling = conf().MAX_OPEN_PER_CLIENT if client else 0
+    # Without a ceiling to keep it is one statement, and a transaction by itself.
+    with transaction.atomic() if ceiling else nullcontext():
+        if ceiling:
+            _queue_up(client)
+        made_at = transitions.create(submission)
+        if made_at is None:
             return _existing(scope, key, fingerprint)
-        _keep_below_ceiling(client)
-        jobs = [Job(submission.id, step["name"], Verb.STAGE) for step in submission.steps]
+        if ceiling:
+            _keep_below(ceiling, client)
         transaction.on_commit(lambda: _publish(jobs), robust=True)
-    return Started(submission.id, is_new=True)
+    return Started(submission.id, is_new=True, made=_as_made(submission, made_at))
 
 
-def find_by_key(scope: str, key: str, fingerprint: str) -> Started | None:
+def find(scope: str, key: str, fingerprints: Sequence[str]) -> Started | None:
     """The pipeline that this key has made already, if any; KeyReused when its content was another."""
-    if not Pipeline.objects.filter(scope=scope, key=key).exists():
+    found = statements.FIND.row({"scope": scope, "key": key})
+    if found is None:
         return None
-    return _existing(scope, key, fingerprint)
+    if not any(constant_time_compare(found["fingerprint"], known) for known in fingerprints):
+        raise KeyReused("This Idempotency-Key was used for different content: send a new key with new content.")
+    return Started(found["id"], is_new=False)
 
 
 def _existing(scope: str, key: str, fingerprint: str) -> Started:
-    found = Pipeline.objects.values_list("id", "fingerprint").get(scope=scope, key=key)
-    if found[1] != fingerprint:
-        raise KeyReused("This Idempotency-Key was used for different content: send a new key with new content.")
-    return Started(found[0], is_new=False)
+    found = find(scope, key, [fingerprint])
+    assert found is not None, "a pipeline is never deleted"
+    return found
+
+
+def _as_made(submission: Submission, at: datetime) -> tuple[Pipeline, list[Step]]:
+    """What was stored, without reading it back: enough for the API's resource."""
+    pipeline = Pipeline(
+        id=submission.id,
+        workflow=submission.workflow,
+        version=submission.version,
+        step_count=len(submission.steps),
+        seq=1,
+        created_at=at,
+        updated_at=at,
+    )
+    return pipeline, [Step(pipeline=pipeline, **step) for step in submission.steps]
 
 
 def _checked(workflow: type[Workflow], planned: Sequence[Planned]) -> Sequence[Planned]:
@@ -122,16 +147,12 @@ def _row(position: int, step: Planned) -> dict[str, Any]:
 
 def _queue_up(client: str) -> None:
     """One client's submissions wait for each other here, so that the count is exact."""
-    if conf().MAX_OPEN_PER_CLIENT and client:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [client])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [client])
 
 
-def _keep_below_ceiling(client: str) -> None:
+def _keep_below(ceiling: int, client: str) -> None:
     """After the row is made, which is undone then: a key that has its pipeline already gets it, ceiling or not."""
-    ceiling = conf().MAX_OPEN_PER_CLIENT
-    if not ceiling or not client:
-        return
     if Pipeline.objects.filter(client=client).exclude(state__in=TERMINAL).count() > ceiling:
         raise TooManyOpen(f"There are {ceiling} unfinished submissions already: wait until one of them has ended.")
 

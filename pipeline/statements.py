@@ -96,8 +96,12 @@ WITH made AS (
     INSERT INTO pipeline_event (pipeline_id, seq, at, type, step, attempt, data)
     SELECT made.id, 1, clock_timestamp(), 'accepted', NULL, NULL, '{}' FROM made
 )
-SELECT id FROM made""",
+SELECT now() AS at FROM made""",
     TYPES,
+)
+
+FIND: Final = Statement(
+    "SELECT id, fingerprint FROM pipeline_pipeline WHERE scope = %(scope)s AND key = %(key)s", TYPES
 )
 
 

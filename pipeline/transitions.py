@@ -91,8 +91,8 @@ class Submission:
     attachments: Mapping[str, bytes]
 
 
-def create(submission: Submission) -> bool:
-    """Store a new pipeline; False when its scope and key are taken already."""
+def create(submission: Submission) -> datetime | None:
+    """Store a new pipeline, at that time; None when its scope and key are taken already."""
     row = statements.CREATE.row(
         {
             "id": submission.id,
@@ -116,7 +116,7 @@ def create(submission: Submission) -> bool:
             "deadline": conf().STAGING_DEADLINE,
         },
     )
-    return row is not None
+    return row["at"] if row is not None else None
 
 
 def claim(job: Job, owner: int) -> tuple[Begun, PipelineView] | None:

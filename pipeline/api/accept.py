@@ -15,7 +15,7 @@ from pipeline.api.clients import client_of
 from pipeline.api.headers import idempotency_key
 from pipeline.api.parsers import StrictJSONParser, check_length, fields_of
 from pipeline.api.problems import Problem, throttled, unavailable
-from pipeline.api.read import base_url, load, pipeline_response, resource_response
+from pipeline.api.read import base_url, load, resource_response
 from pipeline.api.resource import links, path, render
 from pipeline.api.throttles import Throttle
 from pipeline.api.waiting import PipelineResponse, SyncView, with_wait
@@ -46,7 +46,8 @@ class AcceptView(APIView):
         fields = fields_of(request.data)
         by = Submitter(request.user.pk if request.user.is_authenticated else None, client_of(request))
         started = self._accept(fields, key, by)
-        response = pipeline_response(request, started.id, 202)
+        row, steps = started.made or load(started.id)
+        response = resource_response(request, row, render(row, steps, base_url(request)), 202)
         response["Location"] = path(started.id)
         response["Retry-After"] = "1"
         if not started.is_new:

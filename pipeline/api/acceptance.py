@@ -8,17 +8,16 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import salted_hmac
 
 from pipeline.errors import PipelineError
-from pipeline.models import Pipeline
-from pipeline.start import KeyReused, Started, start
+from pipeline.start import Started, find, start
 from pipeline.workflow import Workflow
 
 log = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ def accept(acceptance: Acceptance, fields: Mapping[str, Any], *, key: str, by: S
     Raises KeyReused, Invalid, TooManyRefused, TooManyOpen, NotKnown; OperationalError before anything was sent.
     """
     prints = _fingerprints(acceptance, fields)
-    found = _find(by.scope, key, prints)
+    found = find(by.scope, key, prints)
     if found is not None:
         return found
     valid = acceptance.validate(fields)
@@ -118,21 +117,12 @@ def _ask_anew(scope: str, key: str, prints: Sequence[str], error: Exception) -> 
     log.warning("accepting failed (%s): asking on a new connection", type(error).__name__)
     connection.close()
     try:
-        found = _find(scope, key, prints)
+        found = find(scope, key, prints)
     except (OperationalError, InterfaceError):
         found = None
     if found is None:
         raise NotKnown("It is not known whether this was accepted: repeat it with the same key.") from error
-    return Started(found.id, is_new=True)
-
-
-def _find(scope: str, key: str, prints: Sequence[str]) -> Started | None:
-    found = Pipeline.objects.filter(scope=scope, key=key).values_list("id", "fingerprint").first()
-    if found is None:
-        return None
-    if not any(constant_time_compare(found[1], known) for known in prints):
-        raise KeyReused("This Idempotency-Key was used for different content: send a new key with new content.")
-    return Started(found[0], is_new=False)
+    return replace(found, is_new=True)
 
 
 def _fingerprints(acceptance: Acceptance, fields: Mapping[str, Any]) -> list[str]:

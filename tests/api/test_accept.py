@@ -231,7 +231,7 @@ def test_a_database_that_is_away_is_503(post, fields, monkeypatch):
     def away(*_args, **_options):
         raise OperationalError("server closed the connection")
 
-    monkeypatch.setattr("pipeline.api.acceptance._find", away)
+    monkeypatch.setattr("pipeline.api.acceptance.find", away)
     response = post(fields)
     problem(response, 503, "unavailable")
     assert int(response["Retry-After"]) >= 1
@@ -251,7 +251,7 @@ def test_errors_are_problems_whatever_accept_says(post, fields, http):
 
 
 def test_an_exception_is_a_problem_without_internals(fields, plan, monkeypatch, caplog):
-    monkeypatch.setattr("pipeline.api.acceptance._find", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipeline.api.acceptance.find", lambda *_: 1 / 0)
     client = Client(raise_request_exception=False)
     response = client.post(
         URL, json.dumps(fields), content_type="application/json", headers={"Idempotency-Key": "some-key"}

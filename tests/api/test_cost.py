@@ -80,4 +80,4 @@ def test_the_number_of_steps_costs_no_statement(rf, world, sent, steps, settings
         sent.clear()
         response = View.as_view()(request)
         assert response.status_code == 202
-        assert len(sent) == 5, sent  # the key, BEGIN, the pipeline, COMMIT, the resource
+        assert len(sent) == 2, sent  # the key, the pipeline

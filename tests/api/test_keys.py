@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 from django.test import Client
 
+from pipeline import transitions
 from pipeline.models import Pipeline
 from postings.models import Plan
 from tests.api.conftest import APPS, NOTHING, picture, problem, rows, wrong
@@ -183,8 +184,11 @@ def test_fifty_at_once_with_two_contents_make_one_pipeline_and_422s(post, fields
 
 @pytest.mark.django_db(transaction=True, available_apps=APPS)
 @pytest.mark.parametrize("is_committed", [True, False])
-def test_a_lost_commit_is_looked_up_on_a_new_connection(post, fields, monkeypatch, is_committed):
-    lose_commit(monkeypatch, is_committed=is_committed)
+@pytest.mark.parametrize("ceiling", [0, 100], ids=["one statement", "a transaction"])
+def test_a_lost_commit_is_looked_up_on_a_new_connection(post, fields, monkeypatch, settings, is_committed, ceiling):
+    settings.PIPELINE = settings.PIPELINE | {"MAX_OPEN_PER_CLIENT": ceiling}
+    lose = lose_commit if ceiling else lose_statement
+    lose(monkeypatch, is_committed=is_committed)
     response = post(fields, key=KEY)
     if is_committed:
         assert response.status_code == 202
@@ -194,6 +198,22 @@ def test_a_lost_commit_is_looked_up_on_a_new_connection(post, fields, monkeypatc
         assert response["Retry-After"]
         assert post(fields, key=KEY).status_code == 202, "the same key is accepted afterwards"
     assert Pipeline.objects.count() == 1
+
+
+def lose_statement(monkeypatch, *, is_committed):
+    """The server ends this session just before the one statement, which commits by itself, or before its answer."""
+    create = transitions.create
+    lost = []
+
+    def losing(submission):
+        if not lost and is_committed:
+            create(submission)
+        if not lost:
+            lost.append(True)
+            end_session()
+        return create(submission)
+
+    monkeypatch.setattr(transitions, "create", losing)
 
 
 def lose_commit(monkeypatch, *, is_committed):
@@ -208,15 +228,20 @@ def lose_commit(monkeypatch, *, is_committed):
         lost.append(True)
         if is_committed:
             commit(self)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            (backend,) = cursor.fetchone()
-        other = connection.copy()
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s, 2000)", [backend])
-        other.close()
+        end_session()
         if is_committed:
             raise OperationalError("server closed the connection unexpectedly")
         return commit(self)
 
     monkeypatch.setattr(wrapper, "_commit", losing)
+
+
+def end_session():
+    """As if the server had gone away from this process's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 2000)", [backend])
+    other.close()

@@ -48,5 +48,5 @@ def test_a_pipeline_of_four_steps_takes_no_more_messages_transactions_and_statem
     assert [state_of(pipeline) for pipeline in pipelines] == ["committed"] * PIPELINES
     each = Counts(len(broker.sent) - sent, *counted).each(PIPELINES)
     assert each.messages <= 1
-    assert each.transactions <= 11
-    assert each.statements <= 13
+    assert each.transactions <= 10
+    assert each.statements <= 10

@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 
 from pipeline.models import Attachment, Event, Pipeline, Step
-from pipeline.start import KeyReused, TooManyOpen, find_by_key, start
+from pipeline.start import KeyReused, TooManyOpen, find, start
 from pipeline.testing import drain
 
 
@@ -14,8 +14,8 @@ def test_a_key_gives_the_same_pipeline_for_ever(posting, broker):
     drain(first.id, broker)
     again = start(posting, input={"n": 1}, key="k", fingerprint="f")
     assert (again.id, again.is_new) == (first.id, False)
-    assert find_by_key("anonymous", "k", "f").id == first.id
-    assert find_by_key("anonymous", "other", "f") is None
+    assert find("anonymous", "k", ["f"]).id == first.id
+    assert find("anonymous", "other", ["f"]) is None
 
 
 def test_a_key_with_other_content_is_refused(posting, broker):
@@ -23,7 +23,7 @@ def test_a_key_with_other_content_is_refused(posting, broker):
     with pytest.raises(KeyReused):
         start(posting, input={}, key="k", fingerprint="g")
     with pytest.raises(KeyReused):
-        find_by_key("anonymous", "k", "g")
+        find("anonymous", "k", ["g"])
 
 
 def test_a_key_belongs_to_its_scope(posting, broker):
