@@ -1,6 +1,8 @@
 """URLs of the whole site."""
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponseRedirect
+from django.templatetags.static import static
 from django.urls import include, path, re_path
 
 from config.docs import docs, schema
@@ -8,6 +10,12 @@ from config.errors import unknown_route
 from config.health import healthz, readyz
 from config.metrics import metrics
 from postings.api import webhooks
+
+
+def favicon(_: HttpRequest) -> HttpResponseRedirect:
+    """For pages without a link to it: the admin's, the API's documentation."""
+    return HttpResponseRedirect(static("postings/icon.svg"))
+
 
 urlpatterns = [
     path("api/v1/", include("pipeline.api.urls")),
@@ -20,6 +28,7 @@ urlpatterns = [
     path("webhooks/stripe/", webhooks.stripe, name="stripe-webhook"),
     path("webhooks/sendgrid/", webhooks.sendgrid, name="sendgrid-webhook"),
     path("webhooks/twilio/", webhooks.twilio, name="twilio-webhook"),
+    path("favicon.ico", favicon),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),

@@ -137,6 +137,11 @@ def nothing(world: World) -> None:
     """The `tick` of a provider for which time changes nothing."""
 
 
+def bare(_: Call) -> Mapping[str, str]:
+    """The `request_headers` of a provider that gives its requests no ids."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """A stand-in. `words` turns a fault kind into that provider's own error; `tick` lets time pass over its objects."""
@@ -149,7 +154,7 @@ class Provider:
     unknown_route: Callable[[str, str], Answer]
     words: Callable[[str, float], Answer]
     state: Callable[[World], Json]
-    request_headers: Callable[[Call], Mapping[str, str]]
+    request_headers: Callable[[Call], Mapping[str, str]] = bare
     idempotency: IdempotencyRules | None = None
     webhooks: WebhookRules | None = None
     extra_fault_kinds: frozenset[str] = frozenset()

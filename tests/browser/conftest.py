@@ -1,5 +1,6 @@
 """A real browser on the real pages; workers' jobs run when a test says so."""
 
+import contextlib
 import logging
 
 import pytest
@@ -47,19 +48,22 @@ def windows(chromedriver):
 
 @pytest.fixture(params=["with JavaScript", "without JavaScript"])
 def window(request, windows):
-    return _fresh(windows[request.param])
+    with _fresh(windows[request.param]) as fresh:
+        yield fresh
 
 
 @pytest.fixture
 def scripted(windows):
     """A window that runs scripts."""
-    return _fresh(windows["with JavaScript"])
+    with _fresh(windows["with JavaScript"]) as fresh:
+        yield fresh
 
 
+@contextlib.contextmanager
 def _fresh(window):
-    window.open("about:blank")
     window.complaints()
-    return window
+    yield window
+    window.open("about:blank")  # a page that follows a pipeline would go on asking for it in the next test
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.utils import timezone
 
 from postings.views import board
@@ -74,3 +75,9 @@ def test_the_board_takes_one_query_however_long_it_is(client, publish, django_as
         publish()
     with django_assert_num_queries(1):
         client.get("/")
+
+
+def test_a_browser_that_asks_for_an_icon_by_itself_gets_one(client):
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer.url) == (302, "/static/postings/icon.svg")
+    assert finders.find("postings/icon.svg")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.provider import Answer, Call, Json, Operation, Provider, Refused, credentials
@@ -34,10 +33,6 @@ def unknown_route(method: str, path: str) -> Answer:
     return error_answer(404, "NOT_FOUND", f"No such route (as far as the sandbox knows Google): {method} {path}")
 
 
-def request_headers(_: Call) -> Mapping[str, str]:
-    return {}
-
-
 def state(world: World) -> Json:
     """`urls` that Google was told of and `recaptcha_tokens`, oldest first."""
     return {"urls": indexing.told(world), "recaptcha_tokens": recaptcha.tokens(world)}
@@ -52,6 +47,5 @@ PROVIDER = Provider(
     unknown_route=unknown_route,
     words=words,
     state=state,
-    request_headers=request_headers,
     control=control.ROUTES,
 )

@@ -48,10 +48,6 @@ def unknown_route(_: str, path: str) -> Answer:
     return errors_answer(404, [("not found", None, None)])
 
 
-def request_headers(_: Call) -> Mapping[str, str]:
-    return {}
-
-
 def sign(world: World, payload: bytes) -> Mapping[str, str]:
     """ECDSA over timestamp and raw body; dated by the machine's clock, as receivers check its age."""
     moment = str(int(time.time()))
@@ -75,6 +71,5 @@ PROVIDER = Provider(
     unknown_route=unknown_route,
     words=words,
     state=state,
-    request_headers=request_headers,
     webhooks=WebhookRules(batch_size=100, join=joined, sign=sign),
 )
