@@ -43,6 +43,20 @@ def check_celery(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     return [*_wrong_ladder(celery), *_wrong_habits(celery), *_wrong_queues(celery), *_wrong_routes(celery)]
 
 
+@register(deploy=True)
+def check_proxies(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    """Behind a proxy, customers are told apart by what it forwards."""
+    proxies = getattr(settings, "REST_FRAMEWORK", {}).get("NUM_PROXIES")
+    if proxies is None:
+        hint = "Set REST_FRAMEWORK['NUM_PROXIES']: without it, whoever asks says where from."
+        return [Warning("Addresses are taken from X-Forwarded-For, whoever sent it.", hint=hint, id="pipeline.W501")]
+    if settings.SECURE_PROXY_SSL_HEADER and not proxies:
+        hint = "Set REST_FRAMEWORK['NUM_PROXIES'] to how many proxies append to X-Forwarded-For."
+        message = "There is a proxy in front, and all customers share its address, rates and ceilings."
+        return [Warning(message, hint=hint, id="pipeline.W502")]
+    return []
+
+
 @register()
 def check_databases(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     """PostgreSQL through psycopg 3, without a transaction around each request."""

@@ -182,6 +182,14 @@ def test_money_that_goes_back_without_us_needs_a_person(tell_stripe, begin, brok
     assert Event.objects.get(pipeline=pipeline, type="attention").data["code"] == code
 
 
+@pytest.mark.parametrize(("kind", "is_told"), [("charge.dispute.created", True), ("charge.captured", False)])
+def test_money_that_goes_back_of_a_pipeline_that_is_reaped_stands_in_the_log(tell_stripe, caplog, kind, is_told):
+    """Its steps are erased, and with them the intent's id."""
+    assert tell_stripe(an_event(kind=kind, payment_intent="pi_of_last_year", object="dispute")).status_code == 204
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert any("evt_1" in line for line in told) == is_told
+
+
 def test_our_own_refund_of_a_pipeline_that_turns_back_needs_nobody(tell_stripe, begin, http):
     pipeline = begin()
     http.post(f"/api/v1/pipelines/{pipeline}/cancel/")

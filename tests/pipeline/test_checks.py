@@ -100,6 +100,21 @@ def test_a_chore_without_an_interval(every, tune):
     assert ids(checks.check_settings(None)) == ["pipeline.E007"]
 
 
+@pytest.mark.parametrize(
+    ("proxies", "header", "expected"),
+    [
+        (None, None, ["pipeline.W501"]),
+        (0, None, []),
+        (0, ("HTTP_X_FORWARDED_PROTO", "https"), ["pipeline.W502"]),
+        (1, ("HTTP_X_FORWARDED_PROTO", "https"), []),
+    ],
+)
+def test_customers_who_cannot_be_told_apart(proxies, header, expected, settings):
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": proxies}
+    settings.SECURE_PROXY_SSL_HEADER = header
+    assert ids(checks.check_proxies(None)) == expected
+
+
 def test_a_period_that_is_none(tune):
     tune(RETENTION=timedelta(days=-1))
     assert ids(checks.check_settings(None)) == ["pipeline.E008"]

@@ -15,6 +15,7 @@ PRODUCTION = {
     "SITE_URL": "https://jobs.example.com",
     "ALLOWED_HOSTS": "jobs.example.com",
     "BEHIND_PROXY": "1",
+    "NUM_PROXIES": "1",
     "SECRET_KEY": "p" * 20 + "0123456789-of-the-tests-and-of-nothing-else-abcdefghijk",
 }
 OURS = {"headers": {"Host": "jobs.example.com"}}
