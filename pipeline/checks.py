@@ -50,7 +50,7 @@ def check_proxies(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     if proxies is None:
         hint = "Set REST_FRAMEWORK['NUM_PROXIES']: without it, whoever asks says where from."
         return [Warning("Addresses are taken from X-Forwarded-For, whoever sent it.", hint=hint, id="pipeline.W501")]
-    if settings.SECURE_PROXY_SSL_HEADER and not proxies:
+    if not proxies and getattr(settings, "SECURE_PROXY_SSL_HEADER", None):
         hint = "Set REST_FRAMEWORK['NUM_PROXIES'] to how many proxies append to X-Forwarded-For."
         message = "There is a proxy in front, and all customers share its address, rates and ceilings."
         return [Warning(message, hint=hint, id="pipeline.W502")]
