@@ -1,6 +1,8 @@
 """Google is told of new and of gone pages: within a day's quota, deletions first, whatever happens on the way."""
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -179,6 +181,11 @@ def test_the_day_begins_at_midnight_in_california(db: None, settings: Any) -> No
     assert wait.value.until == evening + timedelta(minutes=30)
     indexing._count(evening + timedelta(minutes=30), "URL_UPDATED")
     assert [str(day.day) for day in IndexingDay.objects.order_by("day")] == ["2026-07-01", "2026-07-02"]
+
+
+def test_where_the_day_begins_is_known_on_a_system_without_time_zones() -> None:
+    without = "import zoneinfo; zoneinfo.reset_tzpath([]); zoneinfo.ZoneInfo('America/Los_Angeles')"
+    subprocess.run([sys.executable, "-c", without], check=True)
 
 
 @pytest.mark.parametrize(
