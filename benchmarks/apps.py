@@ -10,6 +10,8 @@ from django.db.backends.signals import connection_created
 
 # A folder: every process but the sweep writes a trace of its connection there.
 TRACE = "BENCH_TRACE"
+# Set to measure what a pool process holds after very many pipelines: none is replaced then.
+FOR_EVER = "BENCH_FOR_EVER"
 
 
 class BenchmarksConfig(AppConfig):

@@ -1,6 +1,6 @@
-"""What G1 compares with: Celery's own chain of four empty tasks, nothing durable.
+"""What G1 and G4 compare with: Celery's own chains, nothing durable.
 
-It has the broker, the worker options and the message options of the project's workers, and nothing of Django.
+They have the broker, the worker options and the message options of the project's workers, and nothing of Django.
 """
 
 from typing import Final
@@ -9,7 +9,8 @@ from celery import Celery, chain
 from django.conf import settings
 from kombu import Queue
 
-LINKS: Final = 4
+from benchmarks import provider
+
 QUEUE: Final = "bare"
 PREFIX: Final = "bare:"
 
@@ -17,7 +18,11 @@ app = Celery("benchmarks.bare", set_as_current=False, fixups=[])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_queues = [Queue(QUEUE, routing_key=QUEUE)]
 app.conf.task_default_queue = QUEUE
-app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | {"global_keyprefix": PREFIX}
+# kombu's default of 10 connections loses acknowledgements under gevent.
+app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | {
+    "global_keyprefix": PREFIX,
+    "max_connections": 500,
+}
 
 
 @app.task(name="bare.link")
@@ -25,6 +30,13 @@ def link() -> None:
     """One link: nothing."""
 
 
-def submit() -> None:
-    """Publish one chain."""
-    chain(*(link.si() for _ in range(LINKS))).apply_async(retry=False)
+@app.task(name="bare.call")
+def call() -> None:
+    """One link: a call to the provider."""
+    provider.call()
+
+
+def submit(links: int, *, calls: bool) -> None:
+    """Publish one chain of so many links."""
+    task = call if calls else link
+    chain(*(task.si() for _ in range(links))).apply_async(retry=False)

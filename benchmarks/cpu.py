@@ -1,6 +1,6 @@
 """Processor seconds, by whom: what a pipeline costs, however busy the machine is with other things."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -13,22 +13,23 @@ CLIENT: Final = "client"
 WORKERS: Final = "workers"
 DATABASE: Final = "PostgreSQL"
 BROKER: Final = "Redis"
+SERVER: Final = "its server"
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The heads of the process trees that take part, by part; None for one on another machine, which counts 0.
+    """The heads of the process trees that take part, by part; one on another machine counts 0.
 
-    This process is the client; the broker is asked by its own protocol.
+    This process is a client; the broker is asked by its own protocol.
     """
 
-    heads: Mapping[str, int | None]
+    heads: Mapping[str, Sequence[int]]
     broker: redis.Redis
 
     def spent(self) -> dict[str, float]:
         """User and system seconds of each part so far."""
-        spent = {part: _of_tree(pid) for part, pid in self.heads.items()}
-        spent[CLIENT] = sum(psutil.Process().cpu_times()[:2])
+        spent = {part: sum(_of_tree(pid) for pid in pids) for part, pids in self.heads.items()}
+        spent[CLIENT] = spent.get(CLIENT, 0.0) + sum(psutil.Process().cpu_times()[:2])
         info = self.broker.info("cpu")
         return spent | {BROKER: float(info["used_cpu_user"]) + float(info["used_cpu_sys"])}
 
@@ -47,10 +48,8 @@ def postmaster(connection: psycopg.Connection[tuple[object, ...]]) -> int | None
     return None
 
 
-def _of_tree(pid: int | None) -> float:
+def _of_tree(pid: int) -> float:
     """Of a process, its living descendants, and those that ended and were waited for."""
-    if pid is None:
-        return 0.0
     head = psutil.Process(pid)
     total = 0.0
     for process in [head, *head.children(recursive=True)]:

@@ -49,14 +49,15 @@ class Place:
         pushed: Any = self.broker.info("commandstats")
         return int(pushed.get("cmdstat_lpush", {}).get("calls", 0))
 
-    def postmaster(self) -> int | None:
-        """The process that heads the PostgreSQL server; None when it runs on another machine."""
+    def postmaster(self) -> list[int]:
+        """The process that heads the PostgreSQL server; none when it runs on another machine."""
         from django.db import connection
 
         from benchmarks.cpu import postmaster
 
         connection.ensure_connection()
-        return postmaster(connection.connection)
+        pid = postmaster(connection.connection)
+        return [] if pid is None else [pid]
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def taken() -> Iterator[Place]:
 
     DATABASE_URL and BROKER_URL name the servers; `make bench` starts both.
     """
-    os.environ["DATABASE_URL"] = _fresh_database(os.environ["DATABASE_URL"])
+    os.environ["DATABASE_URL"] = fresh_database(os.environ["DATABASE_URL"], DATABASE)
     os.environ |= {"DJANGO_SETTINGS_MODULE": "benchmarks.settings", "LOG_LEVEL": "ERROR", "DATABASE_POOL": ""}
     with tempfile.TemporaryDirectory() as folder, _sandbox(Path(folder)) as address:
         os.environ["SANDBOX_URL"] = address
@@ -83,12 +84,13 @@ def taken() -> Iterator[Place]:
             place.empty()
 
 
-def _fresh_database(server: str) -> str:
+def fresh_database(server: str, database: str) -> str:
+    """Make an empty one of that name beside the one that the URL names; its own URL."""
     with psycopg.connect(server, autocommit=True) as connection:
-        name = sql.Identifier(DATABASE)
+        name = sql.Identifier(database)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    return urlunsplit(urlsplit(server)._replace(path=f"/{DATABASE}"))
+    return urlunsplit(urlsplit(server)._replace(path=f"/{database}"))
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import number
-from benchmarks.goals import Measured
+from benchmarks.goals import GOALS, Measured
 
 _HEADS = ("goal", "ratio", "now", "holds", "then", "what")
+_SAME = ("processor", "cores", "memory_gib")  # of a machine
 
 
 def as_json(machine: Mapping[str, Any], versions: Mapping[str, str], measured: Sequence[Measured]) -> dict[str, Any]:
@@ -19,6 +20,17 @@ def as_json(machine: Mapping[str, Any], versions: Mapping[str, str], measured: S
         "versions": dict(versions),
         "goals": {one.goal.id: one.as_json() for one in measured},
     }
+
+
+def merged(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """With the goals that the file has and this run has not measured, if they were measured on such a machine."""
+    try:
+        kept = json.loads(path.read_text())
+        is_same = all(kept["machine"][name] == content["machine"][name] for name in _SAME)
+        goals = kept["goals"] | content["goals"] if is_same else content["goals"]
+    except (FileNotFoundError, KeyError, ValueError):
+        goals = content["goals"]
+    return {**content, "goals": {name: goals[name] for name in GOALS if name in goals}}
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,33 +1,32 @@
-"""G1: how many pipelines a second, at most, beside bare Celery chains on the same broker with the same workers."""
+"""How many a second, at most: contenders in turn on the same machine, each by its best setting."""
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from benchmarks.contenders import BareChains, Contender, Pipelines, seconds_for
-from benchmarks.cpu import BROKER, CLIENT, DATABASE, WORKERS, Processes, difference
+from benchmarks.contenders import Contender, seconds_for
+from benchmarks.cpu import BROKER, CLIENT, DATABASE, SERVER, WORKERS, Processes, difference
 from benchmarks.figures import Spread, number, spread
-from benchmarks.goals import GOALS, Measured
+from benchmarks.peers.environments import LeftOutError
 from benchmarks.place import Place
-from benchmarks.workers import Setting
 
-WARM_UP: Final = 30  # pieces: the worker is up, connected, and its statements are prepared
+WARM_UP: Final = 30  # pieces: the workers are up, connected, and their statements are prepared
 SECONDS: Final = 300.0  # a round that takes longer has failed
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How much is measured: so many rounds of so many pieces, each with each of the settings."""
+    """So many rounds of so many pieces, `at_once` under way together (None: all). Before that so many with each
+    setting, to choose the best (0: the first one is taken).
+    """
 
     rounds: int
     count: int
-    settings: Sequence[Setting]
-
-
-FULL: Final = Amount(3, 1000, [Setting("prefork", 2, 1), Setting("prefork", 2, 4), Setting("prefork", 2, 16)])
-QUICK: Final = Amount(2, 500, [Setting("prefork", 2, 4)])
+    choosing: int
+    at_once: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Best:
     """A contender's rounds with the setting in which it was fastest."""
 
     contender: str
-    setting: Setting
+    setting: Any
     rounds: Sequence[Round]
 
     @property
@@ -54,47 +53,58 @@ class Best:
 
     def cpu(self, part: str) -> float:
         """The median of milliseconds of processor for one piece."""
-        return spread([one.cpu[part] for one in self.rounds]).middle
+        return spread([one.cpu.get(part, 0.0) for one in self.rounds]).middle
 
     def messages(self) -> float:
         """The median of messages for one piece."""
         return spread([one.messages for one in self.rounds]).middle
 
     def __str__(self) -> str:
-        parts = ", ".join(f"{part} {number(self.cpu(part))}" for part in (CLIENT, WORKERS, DATABASE, BROKER))
-        total = sum(self.cpu(part) for part in (CLIENT, WORKERS, DATABASE, BROKER))
-        cost = f"{number(total)} ms of processor each ({parts}), {number(self.messages())} messages each"
-        return f"{self.rate} {self.contender}/s, {self.setting}, {cost}"
+        spent = {part: self.cpu(part) for part in (CLIENT, WORKERS, SERVER, DATABASE, BROKER)}
+        parts = ", ".join(f"{part} {number(value)}" for part, value in spent.items() if value >= 0.01)
+        cost = f"{number(sum(spent.values()))} ms of processor each ({parts})"
+        sent = f", {number(self.messages())} messages each" if self.messages() else ""
+        return f"{self.rate} {self.contender}/s, {self.setting}, {cost}{sent}"
 
 
-def measure(place: Place, amount: Amount) -> list[Measured]:
-    """Both contenders, round by round in turn, each judged by its best setting."""
-    contenders: list[Contender] = [Pipelines(), BareChains(place.broker)]
-    rounds: dict[tuple[str, Setting], list[Round]] = {}
+def compare(place: Place, label: str, contenders: Sequence[Contender], amount: Amount) -> dict[str, Best]:
+    """Each contender's rounds by its name, taken in turn: whatever disturbs the machine disturbs all.
+
+    A peer that does not run here is missing, and said to be.
+    """
+    chosen = []
+    for contender in contenders:
+        try:
+            chosen.append((contender, _choose(place, label, contender, amount)))
+        except LeftOutError as error:
+            say(str(error))
+    rounds: dict[str, list[Round]] = {one.name: [] for one, _ in chosen}
     for turn in range(amount.rounds):
-        for setting in amount.settings:
-            for contender in contenders:
-                one = _round(place, contender, setting, amount.count)
-                rounds.setdefault((contender.name, setting), []).append(one)
-                say(f"G1 round {turn + 1}: {number(one.per_second)} {contender.name}/s, {setting}")
-    ours, theirs = (best(contender.name, rounds) for contender in contenders)
-    detail = f"{ours}; {theirs}; {amount.rounds} rounds of {amount.count}"
-    return [Measured(GOALS["G1"], ours.rate.middle / theirs.rate.middle, detail)]
+        for contender, setting in chosen:
+            one = one_round(place, contender, setting, amount.count, amount.at_once)
+            rounds[contender.name].append(one)
+            say(f"{label} round {turn + 1}: {number(one.per_second)} {contender.name}/s, {setting}")
+    return {one.name: Best(one.name, setting, rounds[one.name]) for one, setting in chosen}
 
 
-def best(contender: str, rounds: Mapping[tuple[str, Setting], Sequence[Round]]) -> Best:
-    """The setting with the highest median rate."""
-    own = [Best(name, setting, done) for (name, setting), done in rounds.items() if name == contender]
-    return max(own, key=lambda one: one.rate.middle)
+def _choose(place: Place, label: str, contender: Contender, amount: Amount) -> Any:
+    if not amount.choosing:
+        return contender.settings[0]
+    tried: dict[Any, float] = {}
+    for setting in contender.settings:
+        tried[setting] = one_round(place, contender, setting, amount.choosing, amount.at_once).per_second
+        say(f"{label} choosing: {number(tried[setting])} {contender.name}/s, {setting}")
+    return max(tried, key=lambda setting: tried[setting])
 
 
-def _round(place: Place, contender: Contender, setting: Setting, count: int) -> Round:
+def one_round(place: Place, contender: Contender, setting: Any, count: int, at_once: int | None = None) -> Round:
+    """So many pieces from an empty database and broker; TimeoutError when they do not end."""
     place.empty()
-    with contender.running(setting) as worker:
+    with contender.running(setting) as heads:
         seconds_for(contender, WARM_UP, SECONDS)
-        processes = Processes({WORKERS: worker, DATABASE: place.postmaster()}, place.broker)
+        processes = Processes({**heads, DATABASE: place.postmaster()}, place.broker)
         before, messages = processes.spent(), place.messages()
-        seconds = seconds_for(contender, count, SECONDS)
+        seconds = seconds_for(contender, count, SECONDS, at_once=at_once)
         spent = difference(before, processes.spent())
         sent = place.messages() - messages
     return Round(count / seconds, {part: value / count * 1000 for part, value in spent.items()}, sent / count)
@@ -103,4 +113,5 @@ def _round(place: Place, contender: Contender, setting: Setting, count: int) -> 
 def say(line: str) -> None:
     """Progress, beside the result."""
     if not os.environ.get("BENCH_QUIET"):
-        print(line, file=sys.stderr, flush=True)
+        with suppress(BrokenPipeError):
+            print(line, file=sys.stderr, flush=True)

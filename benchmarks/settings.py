@@ -4,6 +4,9 @@ Everything that the guarantee needs stays as it is. What limits one customer is 
 come from one address.
 """
 
+import os
+
+from benchmarks.apps import FOR_EVER
 from config.settings import *  # noqa: F403
 from config.settings import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, PIPELINE, REST_FRAMEWORK
 
@@ -16,3 +19,6 @@ REST_FRAMEWORK = REST_FRAMEWORK | {
 # Messages of another project on the same Redis are neither taken nor counted.
 CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {"global_keyprefix": "bench:"}
 ROOT_URLCONF = "benchmarks.urls"
+
+if os.environ.get(FOR_EVER):
+    CELERY_WORKER_MAX_TASKS_PER_CHILD = CELERY_WORKER_MAX_MEMORY_PER_CHILD = None

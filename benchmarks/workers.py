@@ -18,37 +18,54 @@ STOP_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How many pool processes, of which pool, each fetching how many messages ahead."""
+    """A worker's pool, how many jobs it runs at once, how many messages it fetches ahead for each; how many workers."""
 
     pool: str
     children: int
     prefetch: int
+    workers: int = 1
 
     def __str__(self) -> str:
-        return f"{self.pool} {self.children}, prefetch {self.prefetch}"
+        many = f"{self.workers} x " if self.workers > 1 else ""
+        return f"{many}{self.pool} {self.children}, prefetch {self.prefetch}"
 
     def arguments(self) -> list[str]:
         """For the command line."""
         pool = ["--pool", self.pool, "--concurrency", str(self.children), "--prefetch-multiplier", str(self.prefetch)]
-        return [*pool, "-O", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+        fair = ["-O", "fair"] if self.pool == "prefork" else []
+        return [*pool, *fair, "--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 
 @contextmanager
-def running(app: str, queues: str, setting: Setting, extra: Mapping[str, str] | None = None) -> Iterator[int]:
-    """One worker of the Celery application while the block runs; the process id that heads its tree.
+def running(app: str, queues: str, setting: Setting, extra: Mapping[str, str] | None = None) -> Iterator[list[int]]:
+    """Workers of the Celery application while the block runs; the process ids that head their trees.
 
-    It may not take messages yet when the block begins: a first few pipelines or chains are its warming up.
+    They may not take messages yet when the block begins: a first few pipelines or chains are their warming up.
     """
-    command = [sys.executable, "-m", "celery", "--app", app, "worker", "--hostname", f"bench-{os.getpid()}@local"]
-    command += ["--queues", queues, "--loglevel", "WARNING", *setting.arguments()]
-    log = LOGS / f"{app}.log"
-    worker = processes.start(command, env=os.environ | dict(extra or {}), log=log, cwd=ROOT)
+    env = os.environ | dict(extra or {})
+    if setting.pool == "gevent":
+        env |= {"PYTHONPATH": str(gevent())}
+    workers = [_start(app, queues, setting, number, env) for number in range(setting.workers)]
     try:
-        yield worker.pid
+        yield [worker.pid for worker in workers]
     finally:
-        stop(worker)
+        processes.stop(workers, signal.SIGTERM, STOP_SECONDS)
 
 
-def stop(worker: subprocess.Popen[bytes]) -> None:
+def gevent() -> Path:
+    """Where gevent is, which the project itself does not need; LeftOutError."""
+    from benchmarks.peers import environments
+
+    return environments.beside("gevent", "gevent==26.9.0")
+
+
+def stop(worker: "subprocess.Popen[bytes]") -> None:
     """End it, and whatever is left of its group."""
     processes.stop([worker], signal.SIGTERM, STOP_SECONDS)
+
+
+def _start(app: str, queues: str, setting: Setting, number: int, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    name = f"bench-{os.getpid()}-{number}@local"
+    command = [sys.executable, "-m", "celery", "--app", app, "worker", "--hostname", name, "--queues", queues]
+    command += ["--loglevel", "WARNING", *setting.arguments()]
+    return processes.start(command, env=env, log=LOGS / f"{app}.log", cwd=ROOT)

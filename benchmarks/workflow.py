@@ -1,5 +1,6 @@
-"""A workflow whose steps do nothing: what is left is the engine's own cost."""
+"""Workflows whose steps do nothing, so that the engine's own cost is left, or call a provider that waits."""
 
+from benchmarks import provider
 from pipeline.run import Run
 from pipeline.workflow import Step, Workflow
 
@@ -54,3 +55,54 @@ class Nothing(Workflow):
 
     name, version = "benchmark_nothing", 1
     steps = [FirstStep, SecondStep, PivotStep, TellingStep]
+
+
+class _Calling(Step):
+    """Stage and commit are a call to a provider each."""
+
+    def stage(self, run: Run) -> None:
+        """Call."""
+        provider.call()
+
+    def commit(self, run: Run) -> None:
+        """Call."""
+        provider.call()
+
+    def rollback(self, run: Run) -> None:
+        """Nothing."""
+
+
+class FirstCall(_Calling):
+    """An effect."""
+
+    name = "first"
+    label = "First"
+
+
+class SecondCall(_Calling):
+    """Another effect."""
+
+    name = "second"
+    label = "Second"
+
+
+class PivotCall(_Calling):
+    """The one whose commit may be refused."""
+
+    name = "third"
+    label = "Third"
+    pivot = True
+
+
+class FourthCall(_Calling):
+    """A third effect."""
+
+    name = "fourth"
+    label = "Fourth"
+
+
+class Calling(Workflow):
+    """Eight calls: four staged one after another, the pivot's commit, and three commits in parallel."""
+
+    name, version = "benchmark_calling", 1
+    steps = [FirstCall, SecondCall, PivotCall, FourthCall]

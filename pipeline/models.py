@@ -108,6 +108,12 @@ class Pipeline(models.Model):
             models.Index(fields=["user", "-created_at"], name="pipeline_by_user"),
             models.Index(fields=["state", "-created_at"], name="pipeline_by_state"),
             models.Index(fields=["-created_at"], name="pipeline_by_age"),
+            # Of what has ended only: written once for each pipeline, and not at each transition.
+            models.Index(
+                fields=["workflow", "-created_at"],
+                name="pipeline_by_workflow",
+                condition=Q(finished_at__isnull=False),
+            ),
             models.Index(fields=["client", "-created_at"], name="pipeline_by_client", condition=~Q(client="")),
             models.Index(fields=["-created_at"], name="pipeline_attention", condition=Q(attention__gt=0)),
             models.Index(

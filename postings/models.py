@@ -124,7 +124,8 @@ class Posting(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["-published_at"], name="posting_board", condition=Q(state=PostingState.PUBLISHED)),
+            models.Index(fields=["state", "-published_at"], name="posting_board"),
+            models.Index(fields=["-published_at"], name="posting_by_age"),
             models.Index(
                 fields=["expires_at"],
                 name="posting_to_expire",

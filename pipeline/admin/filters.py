@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
@@ -30,7 +30,11 @@ class WorkflowFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
         """Those of the chosen name."""
-        return queryset.filter(workflow=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        # What has ended and what has not have an index each: a workflow that is rarely run is found without a walk.
+        is_of_it = Q(workflow=self.value())
+        return queryset.filter((is_of_it & Q(finished_at__isnull=False)) | (is_of_it & Q(finished_at__isnull=True)))
 
 
 class AttentionFilter(admin.SimpleListFilter):

@@ -25,9 +25,14 @@ class EstimatingPaginator(_Paginator):
     @cached_property
     def count(self) -> int:
         """How many rows there are, about."""
-        rows = self.object_list.order_by()
-        counted = rows.only("pk").prefetch_related(None)[: EXACT_UP_TO + 1].count()
-        return counted if counted <= EXACT_UP_TO else max(counted, _estimate(rows))
+        return about(self.object_list)
+
+
+def about(rows: QuerySet[Any]) -> int:
+    """How many rows there are: exactly up to EXACT_UP_TO, and beyond that as many as the planner estimates."""
+    rows = rows.order_by()
+    counted = rows.only("pk").prefetch_related(None)[: EXACT_UP_TO + 1].count()
+    return counted if counted <= EXACT_UP_TO else max(counted, _estimate(rows))
 
 
 def _estimate(rows: QuerySet[Any]) -> int:
