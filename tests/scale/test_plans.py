@@ -6,7 +6,7 @@ from django.test import Client
 from config import metrics
 from pipeline import attention, statements, sweep_statements
 from pipeline.db import Statement
-from pipeline.start import find_by_key
+from pipeline.start import find
 
 STATEMENTS = {
     f"{module.__name__}.{name}": value
@@ -89,7 +89,7 @@ def test_numbers_for_operators_are_read_by_index(plans):
 
 def test_a_submissions_key_is_found_by_index(plans):
     with plans() as found:
-        assert find_by_key("anonymous", "crowd-7000", "x") is not None
+        assert find("anonymous", "crowd-7000", ["x"]) is not None
     assert not found.walks()
 
 
