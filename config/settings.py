@@ -184,7 +184,15 @@ PIPELINE: dict[str, Any] = {
     "ON_ATTENTION": "postings.operators.tell",
     "AUDITS": ("postings.audit.audit", "examples.registrations.audit.audit", "examples.ledger_orders.audit.audit"),
     "PUBLISH_TIMEOUT": BROKER_PATIENCE,
+    "RECONCILERS": (
+        "postings.reconcile.Intents",
+        "postings.reconcile.Objects",
+        "examples.registrations.reconcile.Users",
+        "examples.ledger_orders.reconcile.Transactions",
+    ),
+    "RECONCILE_AFTER": env.seconds("RECONCILE_AFTER_SECONDS", 600),
     "CHORES": {
+        "pipeline.reconciliation.reconcile_recent": timedelta(minutes=10),
         "postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5),
         "pipeline.retention.reap": timedelta(hours=1),
     },

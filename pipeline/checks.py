@@ -33,7 +33,14 @@ def check_settings(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     if unknown:
         hint = f"It takes {', '.join(field.name for field in fields(Conf))}."
         return [Error(f"settings.PIPELINE has no {', '.join(unknown)}.", hint=hint, id="pipeline.E001")]
-    return [*_wrong_keys(), *_wrong_teller(), *_wrong_margin(), *_wrong_chores(), *_wrong_retention()]
+    return [
+        *_wrong_keys(),
+        *_wrong_teller(),
+        *_wrong_margin(),
+        *_wrong_chores(),
+        *_wrong_retention(),
+        *_wrong_reconciling(),
+    ]
 
 
 @register()
@@ -197,6 +204,20 @@ def _wrong_margin() -> list[CheckMessage]:
         return []
     hint = "An effect begins only while more than the margin is left of the lease: 15 of 60 seconds, for example."
     return [Error("PIPELINE['LEASE_MARGIN'] is not between 0 and the lease.", hint=hint, id="pipeline.E005")]
+
+
+def _wrong_reconciling() -> list[CheckMessage]:
+    engine = conf()
+    found: list[CheckMessage] = []
+    for path in (*engine.AUDITS, *engine.RECONCILERS):
+        if not _is_function(path):
+            message = f"PIPELINE names {path!r} as an audit or a reconciler, and it cannot be imported."
+            found.append(Error(message, hint="Give its dotted path.", id="pipeline.E010"))
+    if engine.RECONCILERS and engine.RECONCILE_AFTER <= engine.LEASE:
+        message = "PIPELINE['RECONCILE_AFTER'] is not longer than the lease."
+        hint = "What a live worker is still making would be taken for left over: use ten minutes."
+        found.append(Error(message, hint=hint, id="pipeline.E011"))
+    return found
 
 
 def _wrong_ladder(celery: Any) -> list[CheckMessage]:

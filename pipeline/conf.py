@@ -52,6 +52,11 @@ class Conf:
     CHORES: Mapping[str, timedelta] = field(default_factory=dict)
     # Dotted paths of function(Scope) -> Iterator[Violation]: `manage.py verify` compares with the world by them.
     AUDITS: tuple[str, ...] = ()
+    # Dotted paths of Reconciler classes: see pipeline/reconciliation.py.
+    RECONCILERS: tuple[str, ...] = ()
+    # Nothing younger is touched: longer than a lease and a provider call, and than clocks differ.
+    RECONCILE_AFTER: timedelta = timedelta(minutes=10)
+    RECONCILE_WINDOW: timedelta = timedelta(days=2)  # how far back the chore looks; the command looks at everything
     SWEEP_IN_WORKERS: bool = True
     # How long an ended pipeline keeps what it holds of people; None or zero: for ever. At least as long as a payment
     # may be refunded or disputed, for which its data is needed: the longest plan (60 days) and the networks' 120.

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
@@ -68,3 +69,11 @@ def to_json(value: Any) -> Jsonb:
 def from_json(value: Any) -> Any:
     """A jsonb column's value: Django's connections hand it over as text."""
     return json.loads(value) if isinstance(value, str) else value
+
+
+def now() -> datetime:
+    """The database's time: inside a transaction, that of its beginning."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        at: datetime = cursor.fetchone()[0]
+    return at

@@ -255,3 +255,65 @@ class Inbox(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.event_id}"
+
+
+class FindingState(models.TextChoices):
+    """What became of something outside that should not be there."""
+
+    OPEN = "open", "Open"
+    # A person must decide.
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    # A person is at it.
+    RESOLVED = "resolved", "Resolved"
+    # A person has decided, and said what; it is not raised again.
+    REPAIRING = "repairing", "Being repaired"
+    # The call that removes it may have been sent.
+    REPAIRED = "repaired", "Repaired"
+    # It was removed by itself.
+    GONE = "gone", "Gone"
+    # It was in order again, or not there any more, when it was looked at next.
+
+
+_OPEN_FINDING = [FindingState.OPEN, FindingState.ACKNOWLEDGED, FindingState.REPAIRING]
+
+
+class Finding(models.Model):
+    """Something outside, under our mark, that should not be there (pipeline/reconciliation.py). One row a thing."""
+
+    reconciler = models.CharField(max_length=200, help_text="The dotted path of what has found it.")
+    kind = models.CharField(max_length=40)
+    object_id = models.CharField(max_length=255, help_text="What its provider calls it.")
+    pipeline_id = models.UUIDField(null=True, blank=True, help_text="Whose mark it carries; there may be no such row.")
+    state = models.TextField(choices=FindingState)
+    why = models.TextField(help_text="Why it should not be there, and what to do.")
+    calls = models.JSONField(default=dict, help_text="What was sent to remove it: key, parameters, generation.")
+    made_at = models.DateTimeField(help_text="When it was made, by its provider's clock.")
+    found_at = models.DateTimeField(auto_now_add=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    by = models.CharField(max_length=150, blank=True, help_text="Who acknowledged or resolved it.")
+    note = models.TextField(blank=True, help_text="What that person did about it.")
+
+    class Meta:
+        ordering = ["-found_at"]
+        default_permissions = ["view"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "object_id"], name="finding_once"),
+            models.CheckConstraint(
+                condition=Q(state__in=_OPEN_FINDING, closed_at__isnull=True)
+                | Q(state__in=sorted(set(FindingState) - set(_OPEN_FINDING)), closed_at__isnull=False),
+                name="finding_open_until_closed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=FindingState.RESOLVED) | (~Q(by="") & ~Q(note="")),
+                name="finding_resolved_by_somebody",
+            ),
+        ]
+        indexes = [models.Index(fields=["reconciler"], name="finding_open", condition=Q(closed_at__isnull=True))]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_id}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody, or the next run, has to do something about it."""
+        return self.closed_at is None

@@ -1,5 +1,6 @@
 """The operators' view of pipelines: it shows, and calls pipeline.actions. It never writes state itself."""
 
+from pipeline.admin.findings import FindingAdmin
 from pipeline.admin.pipelines import PipelineAdmin
 
-__all__ = ["PipelineAdmin"]
+__all__ = ["FindingAdmin", "PipelineAdmin"]

@@ -128,6 +128,19 @@ def test_a_reaper_that_is_not_there(name, tune):
     assert "postings.retention.rip" in message.msg
 
 
+@pytest.mark.parametrize("setting", ["AUDITS", "RECONCILERS"])
+def test_an_audit_or_a_reconciler_that_is_not_there(setting, tune):
+    tune(**{setting: ("nowhere.at_all",)})
+    (message,) = checks.check_settings(None)
+    assert message.id == "pipeline.E010"
+    assert "nowhere.at_all" in message.msg
+
+
+def test_reconciling_what_a_live_worker_may_still_be_making(tune):
+    tune(RECONCILERS=("pipeline.reconciliation.Reconciler",), RECONCILE_AFTER=timedelta(seconds=60))
+    assert ids(checks.check_settings(None)) == ["pipeline.E011"]
+
+
 @pytest.mark.parametrize("margin", [0, 60, 90])
 def test_a_margin_that_leaves_no_time_or_protects_from_nothing(margin, tune):
     tune(LEASE_MARGIN=timedelta(seconds=margin))

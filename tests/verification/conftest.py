@@ -12,7 +12,7 @@ from django.db import connection
 
 from pipeline.testing import ScriptedBroker, drain
 from pipeline.verification import Violation, violations
-from tests.postings.conftest import Outside, logo, outside, plan, submit  # noqa: F401 - fixtures
+from tests.postings.conftest import PRICE, Outside, logo, outside, plan, submit  # noqa: F401 - fixtures
 from tests.sandbox.conftest import shared_sandbox  # noqa: F401 - a fixture
 
 APPS = [
@@ -59,6 +59,31 @@ def sql(statement: str, *values: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         assert cursor.rowcount != 0, "nothing was planted"
+
+
+def hold(shop: Outside, reference: str, *, capture: bool = False, amount: int = PRICE) -> str:
+    """Money held at Stripe by somebody who uses the mark."""
+    client = shop.sandbox.stripe(timeout=5)
+    intent = client.v1.payment_intents.create(
+        {
+            "amount": amount,
+            "currency": "eur",
+            "capture_method": "manual",
+            "payment_method": "pm_card_visa",
+            "payment_method_types": ["card"],
+            "confirm": True,
+            "metadata": {"pipeline_id": reference} if reference else {},
+        }
+    )
+    if capture:
+        client.v1.payment_intents.capture(intent.id)
+    return intent.id
+
+
+def put(shop: Outside, key: str, reference: str, body: bytes = b"picture") -> None:
+    shop.sandbox.s3(read_timeout=5).put_object(
+        Bucket="postings", Key=key, Body=body, Metadata={"pipeline-id": reference}, ChecksumAlgorithm="SHA256"
+    )
 
 
 def found(**scope: Any) -> set[tuple[str, uuid.UUID | None]]:

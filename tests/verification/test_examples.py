@@ -3,6 +3,7 @@
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from examples.ledger_orders.models import Buyer
 from examples.ledger_orders.providers import modern_treasury
 from examples.registrations.providers import supabase
+from pipeline.models import Pipeline
+from pipeline.reconciliation import reconcile
 from pipeline.testing import ScriptedBroker, drain
-from tests.examples.conftest import buyer, buyers, generous, order, outside, register  # noqa: F401 - fixtures
+from tests.examples.conftest import balance, buyer, buyers, generous, order, outside, register  # noqa: F401 - fixtures
 from tests.postings.conftest import Outside
 from tests.verification.conftest import found, only, sql
 
@@ -59,8 +62,6 @@ def refused(registered: uuid.UUID, register: Make, broker: ScriptedBroker) -> uu
 
 
 def _address(pipeline: uuid.UUID) -> str:
-    from pipeline.models import Pipeline
-
     return str(Pipeline.objects.get(pk=pipeline).input["director_email"])
 
 
@@ -156,3 +157,49 @@ def test_more_than_a_page_is_read(buyer: Buyer, monkeypatch: pytest.MonkeyPatch)
     assert {each.id for each in modern_treasury.transactions()} == made
     young = sorted(each.created_at for each in modern_treasury.transactions())[2]
     assert len(list(modern_treasury.transactions(young))) == 3
+
+
+# --- what slipped through ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reconciled(settings: Any) -> Callable[[], list[tuple[str, str]]]:
+    reconcilers = ("examples.registrations.reconcile.Users", "examples.ledger_orders.reconcile.Transactions")
+    young = timedelta(seconds=-2)
+    settings.PIPELINE = settings.PIPELINE | {"RECONCILERS": reconcilers, "RECONCILE_AFTER": young}
+    return lambda: [(dealt.thing.id, dealt.done) for dealt in reconcile()]
+
+
+def test_a_user_of_a_rolled_back_registration_is_deleted(registered, refused, reconciled) -> None:
+    assert reconciled() == []
+    user = _user(str(refused))
+    assert reconciled() == [(user, "removed")]
+    assert found(settled=True) == set()
+    assert reconciled() == []
+
+
+def test_a_pending_transaction_of_a_rolled_back_order_is_archived(order, buyer, broker, reconciled) -> None:
+    pipeline, before = order(1, 10**9), balance(buyer)
+    assert drain(pipeline, broker) == "rolled_back"
+    made = _transaction(buyer, str(pipeline), "pending")
+    assert reconciled() == [(made, "removed")]
+    assert (found(settled=True), balance(buyer)) == (set(), before)
+    assert reconciled() == []
+
+
+def test_what_is_posted_or_nobodys_is_listed(order, buyer, broker, reconciled) -> None:
+    pipeline = order(1, 10**9)
+    assert drain(pipeline, broker) == "rolled_back"
+    left = {_transaction(buyer, str(pipeline), "posted"), _transaction(buyer, str(uuid.uuid4()), "pending")}
+    left.add(_user(str(uuid.uuid4())))
+    assert {(each, "listed for a person") for each in left} == set(reconciled())
+    assert len(list(supabase.users())) == 1
+
+
+def test_what_moves_is_left_alone(register, order, broker, settings, reconciled) -> None:
+    settings.PIPELINE = settings.PIPELINE | {"GO_ON": False}
+    moving = [register(), order(50, 60)]
+    for _ in range(20):
+        assert reconciled() == []
+        broker.deliver()
+    assert [drain(each, broker) for each in moving] == ["committed", "committed"]

@@ -11,32 +11,7 @@ from postings import endings
 from postings.models import Posting
 from postings.providers import stripe as our_stripe
 from tests.postings.conftest import PRICE, Outside
-from tests.verification.conftest import Submit, found, only, sql
-
-
-def _hold(shop: Outside, reference: str, *, capture: bool = False, amount: int = PRICE) -> str:
-    """Money held at Stripe by somebody who uses the mark."""
-    client = shop.sandbox.stripe(timeout=5)
-    intent = client.v1.payment_intents.create(
-        {
-            "amount": amount,
-            "currency": "eur",
-            "capture_method": "manual",
-            "payment_method": "pm_card_visa",
-            "payment_method_types": ["card"],
-            "confirm": True,
-            "metadata": {"pipeline_id": reference} if reference else {},
-        }
-    )
-    if capture:
-        client.v1.payment_intents.capture(intent.id)
-    return intent.id
-
-
-def _put(shop: Outside, key: str, reference: str, body: bytes = b"picture") -> None:
-    shop.sandbox.s3(read_timeout=5).put_object(
-        Bucket="postings", Key=key, Body=body, Metadata={"pipeline-id": reference}, ChecksumAlgorithm="SHA256"
-    )
+from tests.verification.conftest import Submit, found, hold, only, put, sql
 
 
 def _mail(shop: Outside, reference: str, category: str) -> None:
@@ -113,7 +88,7 @@ def test_i2_a_logo_that_is_gone(shop: Outside, committed: uuid.UUID) -> None:
 
 
 def test_i2_a_logo_with_other_bytes(shop: Outside, committed: uuid.UUID) -> None:
-    _put(shop, Posting.objects.get().logo_key, str(committed), b"something else")
+    put(shop, Posting.objects.get().logo_key, str(committed), b"something else")
     assert "bytes hash to" in only("I2", committed).expected
 
 
@@ -134,7 +109,7 @@ def test_a_receipt_may_come_twice_when_its_sending_was_unknown(shop: Outside, br
 def test_i2_a_capture_before_the_decision(shop: Outside, broker, submit: Submit) -> None:
     pipeline = submit("pm_card_authenticationRequired")
     broker.deliver_all()
-    _hold(shop, str(pipeline), capture=True)
+    hold(shop, str(pipeline), capture=True)
     assert ("I2", "no capture before the decision") in _listed()
 
 
@@ -168,13 +143,13 @@ def test_i2_a_logo_that_an_ending_left(shop: Outside, committed: uuid.UUID, brok
 
 
 def test_i3_money_that_is_still_held(shop: Outside, rolled_back: uuid.UUID) -> None:
-    intent = _hold(shop, str(rolled_back))
+    intent = hold(shop, str(rolled_back))
     wrong = only("I3", rolled_back)
     assert (wrong.expected, wrong.found) == ("no money held", f"{intent} holds it")
 
 
 def test_i3_money_that_was_taken(shop: Outside, rolled_back: uuid.UUID) -> None:
-    intent = _hold(shop, str(rolled_back), capture=True)
+    intent = hold(shop, str(rolled_back), capture=True)
     assert only("I3", rolled_back).expected == "nothing captured, or all of it refunded"
     shop.sandbox.stripe(timeout=5).v1.refunds.create({"payment_intent": intent})
     assert found(settled=True) == set()
@@ -182,7 +157,7 @@ def test_i3_money_that_was_taken(shop: Outside, rolled_back: uuid.UUID) -> None:
 
 def test_i3_an_object_that_was_left(shop: Outside, rolled_back: uuid.UUID) -> None:
     key = next(entry["object_id"] for entry in shop.entries(rolled_back) if entry["effect"] == "object_put")
-    _put(shop, key.removeprefix("postings/"), str(rolled_back))
+    put(shop, key.removeprefix("postings/"), str(rolled_back))
     assert only("I3", rolled_back).expected == "no object"
 
 
@@ -213,14 +188,14 @@ def test_i3_not_published_told_twice(shop: Outside, rolled_back: uuid.UUID) -> N
 
 
 def test_i4_two_holds_for_one_posting(shop: Outside, committed: uuid.UUID) -> None:
-    intent = _hold(shop, str(committed))
+    intent = hold(shop, str(committed))
     our_stripe_client = shop.sandbox.stripe(timeout=5)
     our_stripe_client.v1.payment_intents.cancel(intent)
     assert only("I4", committed).found == "2 at Stripe"
 
 
 def test_i4_two_captures_for_one_posting(shop: Outside, committed: uuid.UUID) -> None:
-    _hold(shop, str(committed), capture=True)
+    hold(shop, str(committed), capture=True)
     assert {("I4", committed), ("I2", committed)} == found()
 
 
@@ -228,8 +203,8 @@ def test_i4_two_captures_for_one_posting(shop: Outside, committed: uuid.UUID) ->
 def test_i5_something_whose_pipeline_is_gone(shop: Outside, what: str) -> None:
     nobody = uuid.uuid4()
     plant: dict[str, Callable[[], object]] = {
-        "hold": lambda: _hold(shop, str(nobody)),
-        "object": lambda: _put(shop, "logos/lost.png", str(nobody)),
+        "hold": lambda: hold(shop, str(nobody)),
+        "object": lambda: put(shop, "logos/lost.png", str(nobody)),
         "mail": lambda: _mail(shop, str(nobody), "receipt"),
     }
     plant[what]()
@@ -239,12 +214,12 @@ def test_i5_something_whose_pipeline_is_gone(shop: Outside, what: str) -> None:
 
 
 def test_i5_a_mark_that_is_no_pipelines_at_all(shop: Outside) -> None:
-    _hold(shop, "somebody else's")
+    hold(shop, "somebody else's")
     assert only("I5", None).expected == "a pipeline for everything outside"
 
 
 def test_i5_an_effect_that_was_never_written_down(shop: Outside, committed: uuid.UUID) -> None:
-    _put(shop, "logos/other.png", str(committed))
+    put(shop, "logos/other.png", str(committed))
     assert only("I5", committed).expected == "a stored call for every object"
     sql("UPDATE pipeline_step SET calls = '{}' WHERE pipeline_id = %s AND kind = 'payment'", committed)
     assert ("I5", "a stored call for every intent") in _listed()
@@ -257,7 +232,7 @@ def test_i9_a_refund_that_nobody_asked_for(shop: Outside, committed: uuid.UUID) 
 
 
 def test_i9_money_without_any_mark(shop: Outside, committed: uuid.UUID) -> None:
-    _hold(shop, "", capture=True, amount=500)
+    hold(shop, "", capture=True, amount=500)
     assert found() == set()  # only when nothing is in flight do the sums tell
     wrong = only("I9", None, settled=True)
     assert (wrong.expected.split()[0], wrong.found.split()[0]) == (str(PRICE), str(PRICE + 500))
@@ -271,11 +246,11 @@ def test_without_the_sandboxs_ledger_the_apis_tell(outside: Outside, broker, sub
     good, bad = submit(), submit("pm_card_chargeDeclined")
     assert [drain(each, broker) for each in (good, bad)] == ["committed", "rolled_back"]
     assert found(settled=True) == set()
-    _hold(outside, str(bad))
-    _put(outside, Posting.objects.get().logo_key, str(good), b"something else")
-    _put(outside, "logos/lost.png", str(nobody := uuid.uuid4()))
+    hold(outside, str(bad))
+    put(outside, Posting.objects.get().logo_key, str(good), b"something else")
+    put(outside, "logos/lost.png", str(nobody := uuid.uuid4()))
     assert found(settled=True) == {("I3", bad), ("I5", bad), ("I2", good), ("I5", nobody)} - {("I5", bad)}
-    _hold(outside, str(good), capture=True)
+    hold(outside, str(good), capture=True)
     assert ("I4", good) in found()
 
 

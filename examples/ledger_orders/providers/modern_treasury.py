@@ -84,9 +84,13 @@ def transactions(since: datetime | None = None) -> Iterator[Marked]:
         for each in page:
             if since is not None and each.created_at < since:
                 return
-            if mark := (each.metadata or {}).get("pipeline_id"):
-                amount = sum(entry.amount for entry in each.ledger_entries if entry.direction == "debit")
-                yield Marked(each.id, each.status, mark, each.external_id or "", amount, each.created_at)
+            if (each.metadata or {}).get("pipeline_id"):
+                yield _marked(each)
+
+
+def marked(transaction: str) -> Marked:
+    """One of them by its id."""
+    return _marked(_send(lambda client: client.ledger_transactions.retrieve(transaction, timeout=TIMEOUT)))
 
 
 def available(accounts: Sequence[str]) -> dict[str, int]:
@@ -192,6 +196,12 @@ def _pages(page: Any) -> Iterator[list[Any]]:
         if not page.has_next_page():
             return
         page = _send(lambda _client, page=page: page.get_next_page())  # type: ignore[misc] # bound now
+
+
+def _marked(found: Any) -> Marked:
+    amount = sum(entry.amount for entry in found.ledger_entries if entry.direction == "debit")
+    mark = (found.metadata or {}).get("pipeline_id", "")
+    return Marked(found.id, found.status, mark, found.external_id or "", amount, found.created_at)
 
 
 def _transaction(made: Any) -> Transaction:

@@ -83,12 +83,18 @@ def users(since: datetime | None = None) -> Iterator[User]:
         for each in page:
             if since is not None and each.created_at < since:
                 return
-            mark = each.app_metadata.get("pipeline_id")
-            if mark:
-                is_admitted = each.app_metadata.get("registration") == "complete"
-                yield User(each.id, str(mark), is_admitted, each.created_at)
+            if each.app_metadata.get("pipeline_id"):
+                yield _user(each)
         if len(page) < _PAGE:
             return
+
+
+def user(id: str) -> User | None:
+    """One of them by its id; None when there is no such user."""
+    try:
+        return _user(_send(lambda client: client.admin.get_user_by_id(id)).user)
+    except _Missing:
+        return None
 
 
 def admit(user: str, *, reference: str) -> None:
@@ -105,6 +111,11 @@ def delete(user: str) -> None:
     """Delete the user; deleting nobody is fine."""
     with suppress(_Missing):
         _send(lambda client: client.admin.delete_user(user))
+
+
+def _user(found: Any) -> User:
+    mark, registration = (str(found.app_metadata.get(name, "")) for name in ("pipeline_id", "registration"))
+    return User(found.id, mark, registration == "complete", found.created_at)
 
 
 @cache
