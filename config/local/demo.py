@@ -11,19 +11,20 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from config.local.example_samples import EXAMPLES, run_example
 from config.local.folder import DataFolder, LocalError, write_privately
-from config.local.outside import differences
 from config.local.ports import PortTakenError, listen
 from config.local.samples import SAMPLES, Result, SampleError, run_sample
 from config.local.services import Services, end_leftovers
 from config.local.stack import ROOT, Stack
 from config.local.supervisor import Supervisor
 from config.local.terminal import coloured, complain, say
+from config.local.verdict import violations
 
 DEFAULT_PORT = 8000
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -97,6 +98,7 @@ def run_samples(stack: Stack, *, examples: bool) -> tuple[list[Result], list[str
     """Submit the samples; what became of them, and everything that is not as it should be."""
     results: list[Result] = []
     wrong: list[str] = []
+    began = datetime.now(UTC)
     runs = [(sample.title, partial(run_sample, stack.web, sample, say)) for sample in SAMPLES]
     if examples:
         runs += [(sample.title, partial(run_example, stack.web, sample, say)) for sample in EXAMPLES]
@@ -107,7 +109,9 @@ def run_samples(stack: Stack, *, examples: bool) -> tuple[list[Result], list[str
         except SampleError as error:
             wrong.append(f"{title}: {error}")
         else:
-            wrong += differences(stack.sandbox, results[-1])
+            if not results[-1].is_right:
+                wrong.append(f"{title} is {results[-1].pipeline['state']}, not {results[-1].sample.ends}")
+    wrong += violations(stack.env, since=began)
     say()
     for difference in wrong:
         complain(coloured(f"Not as it should be: {difference}", "red"))

@@ -3,7 +3,7 @@
 import io
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,30 +29,12 @@ COLOURS = {
 }
 
 
-# Effects of one pipeline, as (provider, effect or the mail's category), and how often each must stand in the ledger.
-Effects = Mapping[tuple[str, str], int]
-
-COMMITTED: Effects = {
-    ("stripe", "authorised"): 1,
-    ("stripe", "captured"): 1,
-    ("s3", "object_put"): 1,
-    ("sendgrid", "receipt"): 1,
-}
-ROLLED_BACK: Effects = {
-    ("stripe", "declined"): 1,
-    ("s3", "object_put"): 1,
-    ("s3", "object_deleted"): 1,
-    ("sendgrid", "not_published"): 1,
-}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One submission, the end it must have, and what it must leave outside."""
+    """One submission, and the end it must have."""
 
     title: str
     ends: str
-    effects: Effects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +53,6 @@ SAMPLES = (
         payment_method="pm_card_visa",
         colour="#0b6e4f",
         ends="committed",
-        effects=COMMITTED,
     ),
     PostingSample(
         title="Night-shift baker",
@@ -79,23 +60,21 @@ SAMPLES = (
         payment_method="pm_card_chargeDeclined",
         colour="#b3541e",
         ends="rolled_back",
-        effects=ROLLED_BACK,
     ),
 )
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a sample; ``pipeline`` is the API's resource at the end, ``price`` what a card had to pay."""
+    """What became of a sample; ``pipeline`` is the API's resource at the end."""
 
     sample: Sample
-    price: dict[str, Any] | None
     pipeline: dict[str, Any]
 
     @property
-    def id(self) -> str:
-        """The pipeline's id, under which the sandbox's ledger has its effects."""
-        return str(self.pipeline["id"])
+    def is_right(self) -> bool:
+        """Whether it ended as it must."""
+        return bool(self.pipeline["state"] == self.sample.ends)
 
 
 class SampleError(Exception):
@@ -119,7 +98,7 @@ def run_sample(web: str, sample: PostingSample, say: Callable[[str], None]) -> R
             ),
             202,
         )
-        return Result(sample, price, follow(session, accepted, say))
+        return Result(sample, follow(session, accepted, say))
 
 
 def logo(sample: PostingSample) -> bytes:
