@@ -135,7 +135,7 @@ def test_i2_a_logo_that_an_ending_left(shop: Outside, committed: uuid.UUID, brok
     withdrawal = endings.withdraw(Posting.objects.get(), by="olga", reason="asked for").id
     assert drain(withdrawal, broker) == "committed"
     key = Posting.objects.get().logo_key
-    _put(shop, key, str(committed))
+    put(shop, key, str(committed))
     assert only("I2", withdrawal).found == f"the object {key}"
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pipeline', '0005_retention'),
+        ('pipeline', '0006_by_workflow'),
     ]
 
     operations = [
