@@ -23,7 +23,7 @@ from config.local.supervisor import Program, Supervisor
 ROOT = Path(__file__).resolve().parents[2]
 QUEUES = "pipeline,commit,rollback"
 WORKERS: Mapping[str, str] = {"worker": QUEUES, "worker-2": QUEUES}  # each name with the queues it takes from
-CHILDREN = 2  # pool processes of each worker
+CHILDREN = 2
 READY_SECONDS = 60.0
 MAX_FAILURES = 2
 ADMIN = "admin"
@@ -45,7 +45,8 @@ class Stack:
     supervisor: Supervisor
     services: Services
     workers: Mapping[str, str] = field(default_factory=lambda: WORKERS)
-    children: int = CHILDREN
+    pool: str = "prefork"
+    children: int = CHILDREN  # its processes or threads, for each worker
     extra: Mapping[str, str] = field(default_factory=dict)  # variables that stand over the demo's own
     sandbox_port: int = field(default_factory=free_port)
     env: dict[str, str] = field(default_factory=dict)
@@ -144,7 +145,7 @@ class Stack:
 
     def _start_worker(self, name: str, queues: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "celery", "--app", "config", "worker", "--hostname", _node(name)]
-        command += ["--queues", queues, "--pool", "prefork", "--concurrency", str(self.children)]
+        command += ["--queues", queues, "--pool", self.pool, "--concurrency", str(self.children)]
         command += ["-O", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
         return processes.start(command, env=self.env, log=self._log(name), cwd=ROOT)
 

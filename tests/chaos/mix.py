@@ -161,4 +161,8 @@ def _facts(body: Body, world: Mapping[str, Any]) -> dict[str, Any]:
         return {"amounts": [item["amount"] for item in body["line_items"]]}
     if "plan" not in body:
         return {}
-    return {"price": world["plans"][body["plan"]], "logo": "logo" in body, "phone": "contact_phone" in body}
+    return {
+        "price": world["plans"][body["plan"]],
+        "logo": "logo" in body,
+        "phone": world["sms"] and "contact_phone" in body,
+    }

@@ -18,7 +18,7 @@ from psycopg import sql
 from config.local.folder import DataFolder
 from config.local.ports import listen
 from config.local.services import Services, end_leftovers
-from config.local.stack import QUEUES, ROOT, Stack
+from config.local.stack import CHILDREN, QUEUES, ROOT, Stack
 from config.local.supervisor import Supervisor
 
 DATA = ROOT / ".data" / "chaos"
@@ -90,6 +90,7 @@ def running(
     durable_broker: bool = True,
     workers: Mapping[str, str] = WORKERS,
     extra: Mapping[str, str] | None = None,
+    pool: tuple[str, int] = ("prefork", CHILDREN),
     kind: type[Place] = Place,
     data: Path = DATA,
 ) -> Iterator[Place]:
@@ -110,6 +111,7 @@ def running(
         }
         place = kind(folder, listening, say, Supervisor(say=_to(run / "supervisor")), services)
         place.workers, place.extra = workers, chaos | dict(extra or {})
+        place.pool, place.children = pool
         try:
             place.start()
             write_processes(place)

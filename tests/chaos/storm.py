@@ -31,7 +31,12 @@ def world(place: Place) -> dict[str, Any]:
     users = f"{place.sandbox}/supabase/auth/v1/admin/users"
     requests.post(users, json=user, headers={"Authorization": "Bearer x"}, timeout=10)
     richest = max(buyers, key=lambda buyer: buyer["available_balance"])
-    return {"plans": {plan["slug"]: plan["price"] for plan in plans}, "buyer": richest["id"], "known_email": KNOWN}
+    return {
+        "plans": {plan["slug"]: plan["price"] for plan in plans},
+        "buyer": richest["id"],
+        "known_email": KNOWN,
+        "sms": bool(place.env.get("SMS_ENABLED")),
+    }
 
 
 def storm(
