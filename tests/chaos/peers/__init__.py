@@ -32,7 +32,7 @@ PEERS: Final = {
 }
 WORKERS: Final = ("peer-1", "peer-2")
 PATIENCE: Final = 60.0  # seconds after the last submission: what has not ended then is lost or stuck
-READY_SECONDS: Final = 5.0
+READY_SECONDS: Final = 60.0
 REFUSED: Final = 0.4  # of the sagas, as of the postings in scenario A
 
 Say = Callable[[str], None]
@@ -107,7 +107,8 @@ def _measure(python: Path, script: Path, seed: int, count: int, say: Say) -> str
     chance = random.Random(f"{seed}:sagas")
     sagas = {f"saga-{number}": chance.random() < REFUSED for number in range(count)}
     with Effects.serving() as effects, _workers(python, script, effects, say) as (supervisor, env):
-        time.sleep(READY_SECONDS)
+        if not effects.wait_for_ready(len(WORKERS), READY_SECONDS):
+            return f"not measured: its workers did not start (see {DATA / 'peers' / 'data' / 'logs'})"
         command = [str(python), str(script), "submit"]
         submitter = subprocess.Popen(
             command, env=env, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -122,8 +123,11 @@ def _measure(python: Path, script: Path, seed: int, count: int, say: Say) -> str
                 _kill(supervisor, acts.pop(0).chance)
             time.sleep(max(0.0, began + at - time.monotonic()))
             submitted[saga] = time.monotonic()
-            submitter.stdin.write(f"{saga} {int(is_refused)}\n")
-            submitter.stdin.flush()
+            try:
+                submitter.stdin.write(f"{saga} {int(is_refused)}\n")
+                submitter.stdin.flush()
+            except BrokenPipeError:
+                return "not measured: what submits its sagas ended; its last words stand above"
         effects.wait_for(sagas, PATIENCE)
         submitter.stdin.close()
         submitter.wait(10)

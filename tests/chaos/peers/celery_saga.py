@@ -5,6 +5,7 @@ import sys
 import urllib.request
 
 from celery import Celery, chain
+from celery.signals import worker_ready
 
 STEPS = ("logo", "posting", "payment", "email")
 app = Celery("saga", broker=os.environ["BROKER_URL"])
@@ -29,6 +30,11 @@ class Refused(Exception):
 
 def post(saga: str, place: str) -> None:
     urllib.request.urlopen(urllib.request.Request(f"{os.environ['EFFECTS']}/{saga}/{place}", data=b"")).read()
+
+
+@worker_ready.connect
+def tell(**_) -> None:
+    post("ready", sys.argv[2])
 
 
 @app.task

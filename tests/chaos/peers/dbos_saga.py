@@ -13,9 +13,13 @@ SCHEMA = f"dbos_{os.environ['RUN']}"
 VERSION = "1"
 
 
+def post(saga: str, place: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(f"{os.environ['EFFECTS']}/{saga}/{place}", data=b"")).read()
+
+
 @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=0.2)
 def effect(saga: str, place: str) -> None:
-    urllib.request.urlopen(urllib.request.Request(f"{os.environ['EFFECTS']}/{saga}/{place}", data=b"")).read()
+    post(saga, place)
 
 
 @DBOS.workflow()
@@ -42,6 +46,7 @@ def work(name: str) -> None:
     )
     Queue("sagas", worker_concurrency=4, polling_interval_sec=0.1)
     DBOS.launch()
+    post("ready", name)
     threading.Event().wait()
 
 

@@ -28,6 +28,7 @@ class Effects:
     url: str = ""
     seen: Counter[str] = field(default_factory=Counter)
     ends: dict[str, float] = field(default_factory=dict)
+    ready: set[str] = field(default_factory=set)  # workers that have started
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -59,8 +60,11 @@ class Effects:
 
     def happen(self, key: str) -> None:
         """One request. The last effect that a saga needs ends it."""
-        saga = key.partition("/")[0]
+        saga, _, place = key.partition("/")
         with self._lock:
+            if saga == "ready":
+                self.ready.add(place)
+                return
             self.seen[key] += 1
             if saga not in self.ends and (
                 self._has_all(saga, is_refused=False) or self._has_all(saga, is_refused=True)
@@ -78,6 +82,13 @@ class Effects:
     def repeats(self) -> int:
         """Requests with a key that was used already."""
         return sum(number - 1 for number in self.seen.values())
+
+    def wait_for_ready(self, workers: int, seconds: float) -> bool:
+        """Whether so many workers have said that they are ready, within the time."""
+        until = time.monotonic() + seconds
+        while len(self.ready) < workers and time.monotonic() < until:
+            time.sleep(0.05)
+        return len(self.ready) >= workers
 
     def wait_for(self, sagas: Iterable[str], seconds: float) -> None:
         """Until all have ended, or the time is over."""
