@@ -67,6 +67,7 @@ ANALYZE pipeline_pipeline, pipeline_step, pipeline_event, pipeline_inbox, postin
 def crowd(django_db_setup, django_db_blocker) -> Iterator[None]:
     """Made once for all tests of this folder, which only read, and taken back."""
     with django_db_blocker.unblock():
+        assert connection.settings_dict["NAME"].startswith("test_"), "a test here lacks the mark django_db"
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL statement_timeout = 0")

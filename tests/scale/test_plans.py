@@ -8,6 +8,8 @@ from pipeline import attention, statements, sweep_statements
 from pipeline.db import Statement
 from pipeline.start import find
 
+pytestmark = pytest.mark.django_db
+
 STATEMENTS = {
     f"{module.__name__}.{name}": value
     for module in (statements, sweep_statements)
