@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or random.randrange(10**6)))
     parser.add_argument("--broker", choices=("redis", "redis-memory", "rabbitmq"), default="redis")
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="data folder (.data/chaos/)")
+    parser.add_argument("--keep", action="store_true", help="put the figures into docs/chaos.md")
     modes = parser.add_mutually_exclusive_group()
     for mode, help_ in (
         (KILLS, "worker trees killed every 4 s, and nothing else"),
@@ -94,6 +95,8 @@ def _told(options: argparse.Namespace, facts: dict[str, Any], violations: list[s
         say(line)
     written = options.data / f"{options.mode}.json"
     report.write(written, facts, violations, around)
+    if options.keep:
+        report.keep(options.mode, _again(options), facts, violations, around)
     say(coloured(report.verdict(violations, facts["pipelines"]), "red" if violations else "green"))
     say(f"Figures: {written}. Again: {_again(options)}")
     return 1 if violations else 0

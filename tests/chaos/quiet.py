@@ -49,14 +49,14 @@ def _hurry() -> set[Any]:
 
 
 def replay_everything(place: Place) -> tuple[int, list[str]]:
-    """Publish every message of the run once more, and every job of every pipeline (I8): (how many, what changed)."""
+    """Publish each message of the run once more, and every other job (I8): (how many, what changed)."""
     from config.celery import app
 
     before = _picture(place)
     count = 0
     with app.connection_for_write() as link, app.amqp.producer_pool.acquire(block=True) as producer:
         del link
-        for task, args in _everything(place):
+        for task, *args in sorted(_everything(place)):
             app.send_task(task, args=args, queue=_queue(task), producer=producer)
             count += 1
     _wait_until_consumed(place)
@@ -68,16 +68,18 @@ def _queue(task: str) -> str:
     return {"pipeline.stage": "pipeline", "pipeline.commit": "commit", "pipeline.rollback": "rollback"}[task]
 
 
-def _everything(place: Place) -> Iterator[tuple[str, list[str]]]:
+def _everything(place: Place) -> set[tuple[str, ...]]:
+    """Task, pipeline and step of all that was published, and of all that could have been."""
     from pipeline.models import Step
 
-    for line in (place.chaos / "messages").read_text().splitlines():
-        entry = json.loads(line)
-        if entry[0] == PUBLISHED:
-            yield entry[2], entry[3]
-    for pipeline, name in Step.objects.values_list("pipeline_id", "name").iterator():
-        for verb in ("stage", "commit", "rollback"):
-            yield f"pipeline.{verb}", [str(pipeline), name]
+    lines = map(json.loads, (place.chaos / "messages").read_text().splitlines())
+    published = {(line[2], *map(str, line[3])) for line in lines if line[0] == PUBLISHED}
+    steps = Step.objects.values_list("pipeline_id", "name").iterator()
+    return published | {
+        (f"pipeline.{verb}", str(pipeline), name)
+        for pipeline, name in steps
+        for verb in ("stage", "commit", "rollback")
+    }
 
 
 def _wait_until_consumed(place: Place) -> None:

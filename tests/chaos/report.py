@@ -11,6 +11,7 @@ from tests.chaos.figures import Spread, as_json, bound
 from tests.chaos.place import Place
 
 LINES: Final = 40  # violations shown
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "chaos.md"
 
 
 def surroundings(place: Place) -> dict[str, Any]:
@@ -48,3 +49,27 @@ def write(path: Path, facts: Mapping[str, Any], violations: list[str], around: M
     at = datetime.now(UTC).isoformat(timespec="seconds")
     whole = {"at": at, **around, "figures": facts, "violations": violations}
     path.write_text(json.dumps(whole, indent=2, default=as_json) + "\n")
+
+
+def keep(mode: str, again: str, facts: Mapping[str, Any], violations: list[str], around: Mapping[str, Any]) -> None:
+    """Put the run into its place in docs/chaos.md, whatever came of it."""
+    page = PAGE.read_text()
+    begin, end = f"<!-- {mode} -->\n", f"<!-- end of {mode} -->"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    section = "\n".join(_section(again, facts, violations, around))
+    PAGE.write_text(f"{before}{begin}{section}\n{end}{after}")
+
+
+def _section(again: str, facts: Mapping[str, Any], violations: list[str], around: Mapping[str, Any]) -> Iterator[str]:
+    machine, found = around["machine"], around["versions"]
+    yield f"`{again}`, {datetime.now(UTC):%d %B %Y}, {machine['cores']} cores of {machine['processor']}, "
+    yield f"{machine['memory_gib']} GiB, load {machine['load_before']} before; PostgreSQL {found['postgresql']}, "
+    yield f"Redis {found['redis-server']}, Celery {found['celery']}. **{verdict(violations, facts['pipelines'])}**"
+    yield ""
+    yield "| figure | |"
+    yield "|---|---|"
+    for line in text(facts, violations):
+        name, _, value = line.strip().partition(": ")
+        if name:
+            yield f"| {name} | {value.replace('|', '/')} |"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import checks, figures, killing, overload
+from tests.chaos import checks, figures, killing, overload, report
 from tests.chaos.acts import HANDS
 from tests.chaos.mix import KINDS, PLAIN, submissions
 from tests.chaos.outside import Ended, differences
@@ -255,6 +255,21 @@ def test_a_peers_saga_ends_with_the_last_effect_that_it_needs():
     assert effects.repeats() == 1
     effects.happen("s/logo.undo")
     assert not effects.ended_right("s", is_refused=False)
+
+
+def test_a_kept_run_replaces_the_one_before_in_its_own_place(tmp_path, monkeypatch):
+    page = tmp_path / "chaos.md"
+    page.write_text(report.PAGE.read_text())
+    monkeypatch.setattr(report, "PAGE", page)
+    around = {"machine": dict.fromkeys(["cores", "processor", "memory_gib", "load_before"], "?")}
+    around["versions"] = dict.fromkeys(["postgresql", "redis-server", "celery"], "?")
+    for seed in ("first", "second"):
+        report.keep("kills", f"make chaos SEED={seed}", {"pipelines": 3}, [], around)
+    kept = page.read_text()
+    assert "SEED=second" in kept
+    assert "SEED=first" not in kept
+    assert kept.index("<!-- kills -->") < kept.index("SEED=second") < kept.index("<!-- end of kills -->")
+    assert all(f"<!-- end of {mode} -->" in kept for mode in ("storm", "kills", "peers", "overload"))
 
 
 def test_acts_are_in_order():

@@ -5,7 +5,7 @@ import sys
 import threading
 import urllib.request
 
-from dbos import DBOS, DBOSClient, Queue
+from dbos import DBOS, DBOSClient
 
 STEPS = ("logo", "posting", "payment", "email")
 DATABASE = os.environ["DATABASE_URL"]
@@ -44,8 +44,9 @@ def work(name: str) -> None:
             "application_version": VERSION,
         }
     )
-    Queue("sagas", worker_concurrency=4, polling_interval_sec=0.1)
+
     DBOS.launch()
+    DBOS.register_queue("sagas", worker_concurrency=4, polling_interval_sec=0.1)
     post("ready", name)
     threading.Event().wait()
 
