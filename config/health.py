@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from config.celery import app as celery
+from pipeline import circuit
 from postings.providers import mail, storage, stripe
 
 PATIENCE: Final = 2.0  # seconds for all checks together: a balancer asks every few seconds
@@ -32,12 +33,15 @@ def readyz(request: HttpRequest) -> HttpResponse:
     outside = _outside.states()
     database = UP if _is_database_up() else DOWN
     ready = database == UP
-    body = {
+    circuits = {row.provider: circuit.told(row) for row in circuit.open_circuits()} if ready else {}
+    body: dict[str, object] = {
         "status": "ready" if ready else "not ready",
         "database": database,
         "broker": outside.pop("broker"),
         "providers": outside,
     }
+    if circuits:  # their jobs wait; submissions are accepted all the same
+        body["circuits"] = circuits
     response = JsonResponse(body, status=200 if ready else 503)
     if not ready:
         response["Retry-After"] = "2"

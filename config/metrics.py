@@ -38,6 +38,7 @@ _BACKLOG: Final = """
 SELECT count(*), COALESCE(EXTRACT(epoch FROM now() - min(due_at)), 0)
 FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now()"""
 _CHORES: Final = "SELECT count(*) FROM pipeline_chore WHERE error <> ''"
+_CIRCUITS: Final = "SELECT provider, (opened_at IS NOT NULL)::int, failures FROM pipeline_circuit ORDER BY provider"
 _ATTENTION: Final = "SELECT count(*) FROM pipeline_pipeline WHERE attention > 0"
 
 
@@ -63,6 +64,8 @@ class Pipelines(Collector):
             (attention,) = cursor.fetchone()
             cursor.execute(_CHORES)
             (failing,) = cursor.fetchone()
+            cursor.execute(_CIRCUITS)
+            circuits = cursor.fetchall()
         for ended in TERMINAL:
             counts[ended] = about(Pipeline.objects.filter(state=ended))
         what = "Pipelines by state; of those that have ended beyond a thousand as many as PostgreSQL estimates."
@@ -74,6 +77,18 @@ class Pipelines(Collector):
         yield GaugeMetricFamily("pipelines_due_seconds", "How long the oldest of them is due.", value=float(oldest))
         yield GaugeMetricFamily("pipelines_needing_attention", "Pipelines that wait for a person.", value=attention)
         yield GaugeMetricFamily("chores_failing", "Chores whose last call failed.", value=failing)
+        yield from _circuits(circuits)
+
+
+def _circuits(rows: Iterable[tuple[str, int, int]]) -> Iterable[Metric]:
+    """Of each provider that ever failed: whether its jobs wait, and its outages in a row."""
+    is_open = GaugeMetricFamily("circuit_open", "Whether the provider's jobs wait.", labels=["provider"])
+    failures = GaugeMetricFamily("circuit_failures", "Outages of the provider in a row.", labels=["provider"])
+    for provider, opened, count in rows:
+        is_open.add_metric([provider], opened)
+        failures.add_metric([provider], count)
+    yield is_open
+    yield failures
 
 
 REGISTRY.register(Pipelines())

@@ -82,6 +82,19 @@ def skip(pipeline: uuid.UUID, step: str, *, by: str, reason: str) -> None:
     publish_due(pipeline)
 
 
+def acknowledge(pipeline: uuid.UUID, *, by: str, reason: str) -> None:
+    """An operator has dealt with what a provider told of, a dispute say. Marks of steps go when their jobs succeed."""
+    for _ in range(_RACES):
+        row = Pipeline.objects.filter(pk=pipeline).first()
+        kept = Step.objects.filter(pipeline_id=pipeline, attention=True).count()
+        if row is None or row.attention <= kept:
+            raise IllegalAction("It has no mark that a person could take away: a step's goes when its job succeeds.")
+        note = {"action": "acknowledge", "by": by, "reason": reason}
+        if transitions.acknowledge(pipeline, row.seq, kept, note):
+            return
+    raise IllegalAction("The pipeline is moving too fast: try again.")
+
+
 def publish_due(pipeline: uuid.UUID) -> None:
     """Publish what is due in one pipeline now, without waiting for the sweep."""
     row = Pipeline.objects.filter(pk=pipeline).first()

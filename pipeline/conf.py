@@ -46,6 +46,10 @@ class Conf:
     STAGE_RETRY: RetryPolicy = RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(seconds=30))
     FINISH_RETRY: RetryPolicy = RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(hours=1))
     WAITING_POLL: RetryPolicy = RetryPolicy(first=timedelta(seconds=5), factor=1.5, cap=timedelta(seconds=60))
+    # A provider's circuit opens after so many outages in a row, over all workers (0: never). It is tried again after
+    # the policy's delays; a provider that was away for a moment is missed for two seconds.
+    CIRCUIT_AFTER: int = 5
+    CIRCUIT_RETRY: RetryPolicy = RetryPolicy(first=timedelta(seconds=2), factor=2, cap=timedelta(seconds=60))
     SECRET_KEYS: tuple[str, ...] = ()  # Fernet keys, newest first; needed by workflows that have secrets
     ON_ATTENTION: str = ""  # dotted path of a function(pipeline) that tells a person
     # Dotted paths of functions to how often they are called: see pipeline/chores.py.

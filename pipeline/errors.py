@@ -11,15 +11,19 @@ class StepFailure(PipelineError):
     """An effect did not come about as asked, or we do not know whether it did.
 
     `code` is a short word for programs, `detail` a sentence for logs and the admin; neither holds secrets.
+    `outage` is false if the provider did answer, or was not asked: then it does not count for its circuit.
     """
 
     kind = "failure"
 
-    def __init__(self, code: str, detail: str = "", *, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str = "", *, retry_after: timedelta | None = None, outage: bool = True
+    ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
         self.retry_after = retry_after
+        self.outage = outage
 
 
 class Refused(StepFailure):
@@ -35,7 +39,7 @@ class Refused(StepFailure):
     def __init__(
         self, code: str, detail: str = "", *, title: str = "Refused", message: str = "", field: str = ""
     ) -> None:
-        super().__init__(code, detail)
+        super().__init__(code, detail, outage=False)
         self.title = title
         self.message = message
         self.field = field
@@ -45,17 +49,23 @@ class Unavailable(StepFailure):
     """It did not happen and may work later: refused connection, rate limit, maintenance.
 
     `until`, an aware time, says that this is as expected (a day's quota is used up): the job waits for that time,
-    however far away, and is not marked for a person meanwhile. ValueError when it is naive.
+    however far away, is not marked for a person meanwhile, and it is no outage. ValueError when it is naive.
     """
 
     kind = "unavailable"
 
     def __init__(
-        self, code: str, detail: str = "", *, retry_after: timedelta | None = None, until: datetime | None = None
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        retry_after: timedelta | None = None,
+        until: datetime | None = None,
+        outage: bool = True,
     ) -> None:
         if until is not None and until.tzinfo is None:
             raise ValueError("`until` has no time zone: derive it from run.now.")
-        super().__init__(code, detail, retry_after=retry_after)
+        super().__init__(code, detail, retry_after=retry_after, outage=outage and until is None)
         self.until = until
 
 

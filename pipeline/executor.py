@@ -18,7 +18,8 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from pipeline import crashpoints, dispatch, onward, transitions
+from pipeline import circuit, crashpoints, dispatch, onward, transitions
+from pipeline.circuit import Way
 from pipeline.conf import conf
 from pipeline.decide import AskLater, Done, GiveUp, Move, Retry, Situation, TurnBack, decide, too_late
 from pipeline.errors import LostOwnership, StepFailure, Unknown
@@ -47,6 +48,8 @@ class Work:
     step: type[Step]
     hold: Hold
     recorded_at: float = 0.0  # this process's clock from before the record was sent
+    is_probe: bool = False  # claimed to find out whether its provider is back
+    has_called: bool = False  # its provider, by this attempt or an earlier one
 
     def situation(self) -> Situation:
         """What the decision depends on, now."""
@@ -108,30 +111,45 @@ def _start_afresh() -> None:
 
 
 def _claim(job: Job) -> Work | None:
+    work = _claimed(job)
+    if work is None and (way := _leave(job)) != Way.SHUT:
+        work = _claimed(job, despite=True)
+        if work is not None:
+            work.is_probe = way == Way.PROBE
+        elif way == Way.PROBE:
+            circuit.give_back(job)
+    return work
+
+
+def _claimed(job: Job, *, despite: bool = False) -> Work | None:
     asked_at = time.monotonic()
     try:
-        claimed = transitions.claim(job, owner().id())
+        claimed = transitions.claim(job, owner().id(), despite=despite)
     except (InterfaceError, OperationalError):
         _start_afresh()  # most often a connection that died while it was idle
         asked_at = time.monotonic()
-        claimed = transitions.claim(job, owner().id())
+        claimed = transitions.claim(job, owner().id(), despite=despite)
     if claimed is None:
-        _leave(job)
         return None
     begun, view = claimed
     return _work(job, begun, view, find(view.workflow, view.version), asked_at)
 
 
-def _leave(job: Job) -> None:
-    """Not this process's turn. If it does not know the job, or is told to pause, it says when to look again."""
+def _leave(job: Job) -> Way:
+    """Not this process's turn. If it does not know the job, or is told to pause, it says when to look again.
+
+    An open circuit may let it in all the same.
+    """
     pipeline = Pipeline.objects.filter(pk=job.pipeline, finished_at=None).first()
     if pipeline is None:
-        return
+        return Way.SHUT
     step = pipeline.steps.filter(name=job.step).first()
     is_known = step is not None and f"{pipeline.workflow} {pipeline.version} {step.kind}" in known_jobs()
     is_paused = conf().PAUSE_STAGING and pipeline.cursor == 0 and pipeline.state == PipelineState.STAGING
-    if not is_known or is_paused:
+    if step is None or not is_known or is_paused:
         transitions.postpone(pipeline.pk, pipeline.seq)
+        return Way.SHUT
+    return circuit.way_in(job, pipeline, step)
 
 
 def _work(job: Job, begun: Begun, view: PipelineView, workflow: type[Workflow], asked_at: float) -> Work:
@@ -169,7 +187,9 @@ def _perform(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
         move: Move = too_late(situation)
         return move, _record(work, move, None)
     if not work.step.local:
-        move = decide(work.situation(), _effect(work))
+        outcome = _effect(work)
+        _tell_circuit(work, outcome)
+        move = decide(work.situation(), outcome)
         crashpoints.reached(work.job.step, work.job.verb, "effect")
         return move, _record(work, move, then)
     return _perform_local(work, then)
@@ -184,6 +204,18 @@ def _perform_local(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
             return move, _record(work, move, then)
         transaction.set_rollback(True)
     return move, _record(work, move, None)
+
+
+def _tell_circuit(work: Work, outcome: Outcome | StepFailure) -> None:
+    provider = work.step.provider_of(work.job.verb)
+    if provider:
+        circuit.learn(
+            provider,
+            outcome,
+            troubles=work.begun.troubles,
+            is_probe=work.is_probe,
+            has_called=work.has_called,
+        )
 
 
 def _effect(work: Work) -> Outcome | StepFailure:
@@ -215,7 +247,9 @@ def _effect(work: Work) -> Outcome | StepFailure:
     except Exception as error:
         # A defect, or the soft time limit: the effect may exist. Tried again, marked in the history, never undone.
         log.exception("pipeline %s: %s of %s failed", work.view.id, work.job.verb, work.job.step)
-        return Unknown("unexpected_error", type(error).__name__)
+        return Unknown("unexpected_error", type(error).__name__, outage=False)
+    finally:
+        work.has_called = bool(run.calls)
 
 
 def _checked(outcome: Outcome) -> Outcome:

@@ -236,6 +236,31 @@ class Chore(models.Model):
         return self.name
 
 
+class Circuit(models.Model):
+    """What is known of a provider that has failed (pipeline/circuit.py); no row: nothing bad."""
+
+    provider = models.CharField(max_length=30, primary_key=True)
+    failures = models.PositiveIntegerField(default=0, help_text="Outages in a row, over all workers.")
+    openings = models.PositiveIntegerField(default=0, help_text="Openings and failed probes; the delay grows.")
+    opened_at = models.DateTimeField(null=True, blank=True, help_text="Since when its jobs wait; null when closed.")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="When one job may probe it.")
+    error = models.JSONField(null=True, blank=True, help_text="The last outage.")
+
+    class Meta:
+        default_permissions = ["view"]
+        permissions = [("close_circuit", "Can close a provider's circuit")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(opened_at__isnull=True, retry_at__isnull=True)
+                | Q(opened_at__isnull=False, retry_at__isnull=False),
+                name="circuit_open_is_tried_again",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.provider
+
+
 class Inbox(models.Model):
     """An event id that a provider's webhook has delivered: each is taken in once."""
 

@@ -1,9 +1,11 @@
 """Which workflows this process knows, by name and version."""
 
+import json
 from functools import cache
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError, UnknownWorkflow
+from pipeline.states import Verb
 from pipeline.words import Words
 
 if TYPE_CHECKING:
@@ -23,13 +25,13 @@ def register(workflow: type["Workflow"]) -> None:
             f"{workflow.__qualname__}. Give one another name or version."
         )
     _workflows[workflow.name, workflow.version] = workflow
-    known_jobs.cache_clear()
+    _forget_jobs()
 
 
 def forget(workflow: type["Workflow"]) -> None:
     """Undo `register`: for tests that define workflows of their own."""
     _workflows.pop((workflow.name, workflow.version), None)
-    known_jobs.cache_clear()
+    _forget_jobs()
 
 
 def find(name: str, version: int) -> type["Workflow"]:
@@ -57,3 +59,21 @@ def known_jobs() -> tuple[str, ...]:
     return tuple(
         f"{workflow.name} {workflow.version} {step.name}" for workflow in all_workflows() for step in workflow.steps
     )
+
+
+@cache
+def providers(verb: Verb) -> str:
+    """A JSON object: `workflow version kind` to the provider that the verb calls, for those that call one."""
+    return json.dumps(
+        {
+            f"{workflow.name} {workflow.version} {step.name}": provider
+            for workflow in all_workflows()
+            for step in workflow.steps
+            if (provider := step.provider_of(verb))
+        }
+    )
+
+
+def _forget_jobs() -> None:
+    known_jobs.cache_clear()
+    providers.cache_clear()

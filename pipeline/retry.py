@@ -1,7 +1,9 @@
 """When to try again: a frozen value and a pure function."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +26,15 @@ class RetryPolicy:
         if retry_after is not None:
             seconds = max(seconds, min(retry_after, self.cap).total_seconds())
         return timedelta(seconds=seconds)
+
+
+def retry_after(headers: Mapping[str, str] | None) -> timedelta | None:
+    """The pause that an answer's headers ask for, in seconds or until a date (RFC 9110, 10.2.3); None without one."""
+    given = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), "")
+    if given.isascii() and given.isdigit():
+        return timedelta(seconds=min(int(given), 10**9))
+    try:
+        until = parsedate_to_datetime(given)
+    except ValueError:
+        return None
+    return max(until.astimezone(UTC) - datetime.now(UTC), timedelta(0))

@@ -14,11 +14,11 @@ from pipeline.db import Statement
 
 # What PostgreSQL cannot deduce of a parameter, or would deduce in two ways, or not from a NULL.
 TYPES: Final = {
-    "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why",
-    "int": "fence owner by_owner attempt seen_seq left",
+    "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why provider",
+    "int": "fence owner by_owner attempt seen_seq left kept",
     "text[]": "begin_phases begin_from known erase from_states states",
-    "jsonb": "error note failure",
-    "timestamptz": "until",
+    "jsonb": "error note failure providers",
+    "timestamptz": "until opened_at retry_at",
 }
 
 # Whether step n may be worked on now in pipeline a: its turn in staging, its wave after the decision.
@@ -29,8 +29,24 @@ _IN_TURN: Final = """
       ELSE n.position = a.cursor
     END"""
 
+_KIND: Final = "(a.workflow || ' ' || a.version || ' ' || n.kind)"
+
+# Whether job `begin` of pipeline a, step n, is due and nobody's. `despite` an open circuit is despite its due time.
+MAY_BEGIN: Final = f"""
+    n.pipeline_id = a.id AND n.name = %(begin)s
+      AND a.state = ANY(%(begin_phases)s) AND n.state = ANY(%(begin_from)s)
+      AND (n.state <> 'pending' OR %(begin_verb)s = 'stage' OR n.undo_pending)
+      AND n.owner IS NULL
+      AND (n.due_at IS NULL OR n.due_at <= now() OR n.hints_seen < a.hints OR %(despite)s)
+      AND {_KIND} = ANY(%(known)s)
+      AND {_IN_TURN}"""
+
+# The table has a row for each provider that ever failed: on a good day none.
+OPEN_CIRCUIT: Final = f"""
+    SELECT FROM pipeline_circuit c WHERE c.opened_at IS NOT NULL AND c.provider = %(providers)s ->> {_KIND}"""
+
 # Begin a job: count the attempt, take the lease, raise the fence. `source` is the locked pipeline.
-_BEGIN: Final = """
+_BEGIN: Final = f"""
     UPDATE pipeline_step n
     SET state = %(begin_state)s, owner = %(owner)s, lease_until = now() + %(lease)s, fence = n.fence + 1,
         due_at = NULL, hints_seen = a.hints, finished_at = NULL,
@@ -39,15 +55,10 @@ _BEGIN: Final = """
         rollback_attempts = n.rollback_attempts + (%(begin_verb)s = 'rollback')::int,
         started_at = COALESCE(n.started_at, now()),
         verb_started_at = CASE WHEN n.state = %(begin_state)s THEN n.verb_started_at ELSE now() END
-    FROM {source} a
-    WHERE n.pipeline_id = a.id AND n.name = %(begin)s
-      AND a.state = ANY(%(begin_phases)s) AND n.state = ANY(%(begin_from)s)
-      AND (n.state <> 'pending' OR %(begin_verb)s = 'stage' OR n.undo_pending)
-      AND n.owner IS NULL
-      AND (n.due_at IS NULL OR n.due_at <= now() OR n.hints_seen < a.hints)
-      AND (a.workflow || ' ' || a.version || ' ' || n.kind) = ANY(%(known)s)
-      AND {in_turn} {also}
+    FROM {{source}} a
+    WHERE {MAY_BEGIN} AND (%(despite)s OR NOT EXISTS ({OPEN_CIRCUIT})) {{also}}
     RETURNING n.*,
+      (SELECT c.failures FROM pipeline_circuit c WHERE c.provider = %(providers)s ->> {_KIND}) AS troubles,
       CASE %(begin_verb)s WHEN 'stage' THEN n.stage_attempts WHEN 'commit' THEN n.commit_attempts
         ELSE n.rollback_attempts END AS attempt"""
 
@@ -64,7 +75,7 @@ PIPE: Final = "pipe AS (SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s 
 # What a claim hands to the executor of the begun step.
 _BEGUN: Final = """
     begun.name AS begun, begun.fence, begun.attempt, begun.lease_until, begun.verb_started_at, begun.data,
-    begun.calls, begun.attention, now() AS now"""
+    begun.calls, begun.attention, begun.troubles, now() AS now"""
 
 CREATE: Final = Statement(
     """
@@ -111,7 +122,7 @@ _NOT_PAUSED: Final = "AND NOT (%(paused)s AND n.state = 'pending' AND a.cursor =
 CLAIM: Final = Statement(
     f"""
 WITH {PIPE},
-begun AS ({_BEGIN.format(source="pipe", in_turn=_IN_TURN, also=_NOT_PAUSED)}
+begun AS ({_BEGIN.format(source="pipe", also=_NOT_PAUSED)}
 ),
 told AS (
     -- Asking again while the customer is waited for is no news.
@@ -184,7 +195,7 @@ after AS (
              ELSE 'committed' END AS state
     FROM counted c
 ),
-begun AS ({_BEGIN.format(source="after", in_turn=_IN_TURN, also="")}
+begun AS ({_BEGIN.format(source="after", also="")}
 ),
 told AS (
     SELECT 1 AS ord, %(done_event)s AS type, done.name AS step, %(attempt)s AS attempt, %(note)s AS data
@@ -321,9 +332,10 @@ refused AS (
 ),
 turned AS (SELECT pipe.id FROM pipe WHERE %(step)s IS NULL OR EXISTS (SELECT FROM refused)),
 hurried AS (
-    -- A stage that waits for its next attempt, or for the customer, is undone at once.
+    -- What waits for its next attempt, for the customer or for a circuit is undone at once.
     UPDATE pipeline_step s SET due_at = NULL
-    FROM turned WHERE s.pipeline_id = turned.id AND s.state = 'staging' AND s.owner IS NULL AND s.due_at IS NOT NULL
+    FROM turned WHERE s.pipeline_id = turned.id AND s.state IN ('staging', 'staged') AND s.owner IS NULL
+      AND s.due_at IS NOT NULL
 ),
 skipped AS (
     UPDATE pipeline_step s SET state = 'skipped', due_at = NULL, finished_at = now()
@@ -350,29 +362,6 @@ moved AS (
         due_at = CASE WHEN %(left)s > 0 THEN now() + %(look_again)s END,
         finished_at = CASE WHEN %(left)s = 0 THEN now() END
     FROM turned WHERE p.id = turned.id
-    RETURNING p.state
-),
-{NOTE}
-SELECT moved.state FROM moved""",
-    TYPES,
-)
-
-# Somebody outside said: look again. `step` and `marks` serve an operator and a provider's bad news.
-HINT: Final = Statement(
-    f"""
-WITH pipe AS (
-    SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s AND state = ANY(%(from_states)s) FOR NO KEY UPDATE
-),
-told AS (
-    SELECT 1 AS ord, %(event)s AS type, NULL::text AS step, NULL::int AS attempt, %(note)s AS data FROM pipe
-),
-moved AS (
-    UPDATE pipeline_pipeline p
-    SET hints = p.hints + 1, seq = p.seq + 1, published = 0, updated_at = now(),
-        attention = p.attention + %(marks)s,
-        attention_told_at = CASE WHEN %(marks)s > 0 THEN NULL ELSE p.attention_told_at END,
-        due_at = CASE WHEN p.finished_at IS NULL THEN now() END
-    FROM pipe WHERE p.id = pipe.id
     RETURNING p.state
 ),
 {NOTE}

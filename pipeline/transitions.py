@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline import db, statements, sweep_statements
+from pipeline import circuit_statements, db, mark_statements, statements, sweep_statements
 from pipeline.conf import conf
 from pipeline.db import to_array, to_json
 from pipeline.ownership import LOCK_CLASS
 from pipeline.plan import Job, PipelineView, StepView, Undo, to_undo
-from pipeline.registry import known_jobs
+from pipeline.registry import known_jobs, providers
 from pipeline.states import BEGINS_FROM, DONE, PHASES, RUNNING, TERMINAL, EventType, PipelineState, StepState, Verb
 
 Json = Mapping[str, Any]
@@ -34,7 +34,7 @@ _BEGIN = {
     for verb in Verb
 }
 _BEGIN_NOTHING = dict.fromkeys(("begin", "begin_verb", "begin_state", "begin_event")) | dict.fromkeys(
-    ("begin_phases", "begin_from", "known"), "{}"
+    ("begin_phases", "begin_from", "known", "providers"), "{}"
 )
 _OPEN = [PipelineState.STAGING, PipelineState.WAITING]
 _UNFINISHED = [*_OPEN, PipelineState.COMMITTING, PipelineState.ROLLING_BACK]
@@ -55,6 +55,7 @@ class Begun:
     calls: dict[str, Any]
     has_attention: bool
     now: datetime  # the database's clock at the claim
+    troubles: int = 0  # outages of its provider since that last answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,11 @@ def create(submission: Submission) -> datetime | None:
     return row["at"] if row is not None else None
 
 
-def claim(job: Job, owner: int) -> tuple[Begun, PipelineView] | None:
-    """Begin the job if it is its turn, it is due and nobody owns it."""
-    row = statements.CLAIM.row({"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner))
+def claim(job: Job, owner: int, *, despite: bool = False) -> tuple[Begun, PipelineView] | None:
+    """Begin the job if it is its turn, it is due and nobody owns it; `despite` its provider's open circuit."""
+    row = statements.CLAIM.row(
+        {"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner) | {"despite": despite}
+    )
     if row is None:
         return None
     view = PipelineView(
@@ -139,6 +142,13 @@ def claim(job: Job, owner: int) -> tuple[Begun, PipelineView] | None:
         steps=_steps(row),
     )
     return _begun(row, job.verb, owner), look_again(view) if row["is_stale"] else view
+
+
+def hold_back(job: Job, until: datetime, error: Json) -> datetime | None:
+    """An open circuit turned the job away: when it is due again, or None if it was not the circuit."""
+    params = {"until": until, "error": to_json(error), "attention_after": conf().ATTENTION_AFTER}
+    row = circuit_statements.HOLD_BACK.row({"pipeline": job.pipeline} | _begin(job, 0) | params)
+    return row["due_at"] if row else None
 
 
 def look_again(view: PipelineView) -> PipelineView:
@@ -306,6 +316,12 @@ def note_of_ended(pipeline: uuid.UUID, note: Json) -> bool:
     return _mark(pipeline, EventType.OPERATOR_ACTION, note, states=sorted(TERMINAL), marks=0)
 
 
+def acknowledge(pipeline: uuid.UUID, seq: int, kept: int, note: Json) -> bool:
+    """Take away all marks but the steps' own, which were so many at `seq`. False when there are no others."""
+    params = {"pipeline": pipeline, "seen_seq": seq, "kept": kept, "note": to_json(note)}
+    return mark_statements.ACKNOWLEDGE.row(params) is not None
+
+
 def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence[str], marks: int) -> bool:
     params = {
         "pipeline": pipeline,
@@ -314,7 +330,7 @@ def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence
         "note": to_json(note),
         "marks": marks,
     }
-    return statements.HINT.row(params) is not None
+    return mark_statements.HINT.row(params) is not None
 
 
 def release_abandoned() -> list[tuple[uuid.UUID, str]]:
@@ -345,10 +361,11 @@ def postpone(pipeline: uuid.UUID, seq: int) -> None:
 
 def _begin(job: Job | None, owner: int) -> dict[str, Any]:
     """The parameters of `begin`; without a job they match no step."""
-    what = (
-        _BEGIN[job.verb] | {"begin": job.step, "known": to_array(known_jobs())} if job is not None else _BEGIN_NOTHING
-    )
-    return what | {"owner": owner, "lease": conf().LEASE}
+    common = {"owner": owner, "lease": conf().LEASE, "despite": False}
+    if job is None:
+        return _BEGIN_NOTHING | common
+    known = {"known": to_array(known_jobs()), "providers": providers(job.verb)}
+    return _BEGIN[job.verb] | known | {"begin": job.step} | common
 
 
 def _guard(job: Job, begun: Begun) -> dict[str, Any]:
@@ -379,4 +396,5 @@ def _begun(row: db.Row, verb: Verb, owner: int) -> Begun:
         calls=db.from_json(row["calls"]),
         has_attention=row["attention"],
         now=row["now"],
+        troubles=row["troubles"] or 0,
     )

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pipeline.errors import LostOwnership, Refused, StepFailure, Unavailable, Unknown, UnknownWorkflow
 from pipeline.run import Call, Run
-from pipeline.states import Wave
+from pipeline.states import Verb, Wave
 from pipeline.words import Words
 
 __all__ = [
@@ -68,6 +68,8 @@ class Step:
     local: ClassVar[bool] = False  # effects in this database only: each verb shares the transaction of its record
     quick: ClassVar[bool] = False  # waits for nobody: done where it falls due, as a message would take longer
     undo_pending: ClassVar[bool] = False  # rolled back even if it was never attempted
+    provider: ClassVar[str] = ""  # whose circuit its jobs wait for; empty: nobody's
+    offline: ClassVar[tuple[Verb, ...]] = ()  # verbs that do not call the provider, beside those left out
     secrets: ClassVar[tuple[str, ...]] = ()  # of the pipeline, erased once this step is staged
     attachments: ClassVar[tuple[str, ...]] = ()  # likewise
 
@@ -96,6 +98,11 @@ class Step:
     def does_nothing(cls, verb: str) -> bool:
         """Whether the verb was left out."""
         return getattr(cls, verb) is getattr(Step, verb)
+
+    @classmethod
+    def provider_of(cls, verb: Verb) -> str:
+        """The provider that the verb calls; empty when it calls none."""
+        return "" if verb in cls.offline or cls.does_nothing(verb) else cls.provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,14 @@ OPERATIONS = {
             lambda pipeline, _, by, reason: _erase(pipeline, by=by, reason=reason),
             lambda pipeline, _: pipeline.is_terminal and pipeline.reaped_at is None,
         ),
+        Operation(
+            "acknowledge",
+            "Acknowledge",
+            "What a provider told of (a refund or a dispute at Stripe) is dealt with: the mark is taken away. Marks of "
+            "steps stay until their jobs succeed.",
+            lambda pipeline, _, by, reason: actions.acknowledge(pipeline, by=by, reason=reason),
+            lambda pipeline, steps: pipeline.attention > sum(step.attention for step in steps),
+        ),
     )
 }
 

@@ -67,7 +67,7 @@ class PipelineAdmin(_ModelAdmin):
     sortable_by = ["age"]
     search_fields = ["id", "key"]
     search_help_text = "A pipeline's whole id, or a whole Idempotency-Key."
-    actions = [_bulk("retry_now"), _bulk("resume"), _bulk("roll_back"), _bulk("erase")]
+    actions = [_bulk(name) for name in ("retry_now", "resume", "roll_back", "acknowledge", "erase")]
 
     class Media:
         css = {"all": ["pipeline/admin.css"]}

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from pipeline import executor, hold
-from pipeline.models import Event, Pipeline, Step
+from pipeline.models import Circuit, Event, Pipeline, Step
 
 _PIPELINE = ("due_at", "deadline_at", "created_at", "updated_at", "attention_told_at")
 _STEP = ("due_at", "lease_until", "started_at", "verb_started_at", "finished_at")
@@ -29,6 +29,7 @@ def advance(by: timedelta, pipeline: uuid.UUID | None = None) -> None:
     """
     if pipeline is None:
         _workers.passed += by.total_seconds()
+        Circuit.objects.update(opened_at=F("opened_at") - by, retry_at=F("retry_at") - by)
     with transaction.atomic():
         pipelines = Pipeline.objects.filter(finished_at=None)
         if pipeline is not None:

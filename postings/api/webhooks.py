@@ -2,14 +2,14 @@
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from pipeline import actions, transitions
 from pipeline.api.problems import Problem
@@ -27,9 +27,24 @@ _BAD_NEWS: Final = {
 }
 _KINDS: Final = frozenset({"processed", "deferred", "delivered", "bounce", "dropped", "open", "click"})
 
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def _posted_only(view: View) -> View:
+    """Other methods are answered with a problem."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.method == "POST":
+            return view(request)
+        detail = "Events are sent here by POST."
+        return Problem(405, "method_not_allowed", "Method not allowed", detail, headers={"Allow": "POST"}).response()
+
+    return answer
+
 
 @csrf_exempt
-@require_POST
+@_posted_only
 def stripe(request: HttpRequest) -> HttpResponse:
     """Something changed at Stripe: look again. A refund or dispute after the commit needs a person."""
     header = request.headers.get("Stripe-Signature", "")
@@ -43,7 +58,7 @@ def stripe(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
-@require_POST
+@_posted_only
 def sendgrid(request: HttpRequest) -> HttpResponse:
     """What became of mails: settles those whose sending is unknown."""
     try:
@@ -62,7 +77,7 @@ def sendgrid(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
-@require_POST
+@_posted_only
 def twilio(request: HttpRequest) -> HttpResponse:
     """What became of an SMS: the pipeline that its address names looks again."""
     form = request.POST.dict()

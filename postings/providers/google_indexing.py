@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 from postings.providers import http
 
 Kind = Literal["URL_UPDATED", "URL_DELETED"]
 
+_PAUSE: Final = timedelta(hours=1)  # after a 429 that names none: a day's quota is used up
 _SCOPE: Final = "https://www.googleapis.com/auth/indexing"
 _TOKEN_LIFE: Final = 3600  # seconds; Google's longest
 _TOKEN_MARGIN: Final = 300  # seconds before its end at which a token is renewed
@@ -58,7 +60,8 @@ def _ask(method: str, path: str, **given: Any) -> requests.Response:
 def _ours(answer: requests.Response) -> StepFailure:
     status = answer.status_code
     if status == 429:
-        return Unavailable("quota_exhausted", "Google takes no more just now", retry_after=timedelta(hours=1))
+        pause = retry_after(answer.headers) or _PAUSE
+        return Unavailable("quota_exhausted", "Google takes no more just now", retry_after=pause, outage=False)
     if status == 401:
         return Unavailable("google_credentials", "Google refuses our token: check GOOGLE_INDEXING_CREDENTIALS")
     if status == 403:

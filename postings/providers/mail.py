@@ -11,8 +11,10 @@ from django.conf import settings
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
+from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
+_PAUSE: Final = timedelta(seconds=5)  # after a 429 that names none
 TIMEOUT: Final = 10  # seconds; the SDK's own default is to wait for ever
 
 
@@ -78,7 +80,8 @@ def _post(body: Mapping[str, Any]) -> Any:
 def _ours(error: HTTPError) -> StepFailure:
     status = error.status_code
     if status == 429:
-        return Unavailable("rate_limited", "SendGrid asks for fewer requests", retry_after=timedelta(seconds=5))
+        pause = retry_after(error.headers) or _PAUSE
+        return Unavailable("rate_limited", "SendGrid asks for fewer requests", retry_after=pause)
     if status in (401, 403):
         return Unavailable("mail_credentials", "SendGrid refuses our key: check SENDGRID_API_KEY")
     if status in (400, 413):

@@ -19,6 +19,7 @@ from botocore.exceptions import (
 )
 from django.conf import settings
 
+from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
 T = TypeVar("T")
@@ -163,7 +164,8 @@ def _ours(error: ClientError) -> StepFailure:
     if code in _MISSING:
         return _Missing("object_missing")
     if code in _BUSY or status in (409, 429, 503):
-        return Unavailable("storage_busy", f"object storage answered {code or status}")
+        pause = retry_after(error.response["ResponseMetadata"].get("HTTPHeaders"))
+        return Unavailable("storage_busy", f"object storage answered {code or status}", retry_after=pause)
     if status >= 500 or not status:
         return Unknown("server_error", f"object storage answered {status}")
     # A missing bucket, a refused key: our own settings, mended by a person. Never the customer's fault.

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from pipeline.retry import retry_after
 from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
 
 T = TypeVar("T")
@@ -208,11 +209,13 @@ def _ours(error: stripe.StripeError) -> StepFailure:
 def _answered(error: stripe.StripeError, code: str) -> StepFailure:
     status = error.http_status
     if isinstance(error, stripe.RateLimitError):
-        return Unavailable(code or "rate_limited", "Stripe asks for fewer requests")
+        pause = retry_after(error.headers)
+        return Unavailable(code or "rate_limited", "Stripe asks for fewer requests", retry_after=pause)
     if isinstance(error, stripe.IdempotencyError) or status == 409:
-        return Unknown(code or "idempotency_conflict", "the key is in use or was used for something else")
+        detail = "the key is in use or was used for something else"
+        return Unknown(code or "idempotency_conflict", detail, outage=False)
     if code in ("payment_intent_unexpected_state", "charge_expired_for_capture"):
-        return WrongState(code, "the intent is in another state")
+        return WrongState(code, "the intent is in another state", outage=False)
     if isinstance(error, stripe.InvalidRequestError):
         return _invalid(code)
     return Unknown("server_error", f"Stripe answered {status}")

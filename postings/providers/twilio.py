@@ -12,9 +12,11 @@ import requests
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 from postings.providers import http
 
+_PAUSE: Final = timedelta(seconds=5)  # after a 429 that names none
 _PAGE: Final = 1000  # Twilio's most; nobody gets that many between a sending and its look-up
 # Codes that speak about the recipient: not a number, no mobile, unsubscribed, region not allowed.
 _RECIPIENT: Final = frozenset({21211, 21214, 21217, 21219, 21265, 21408, 21610, 21612, 21614})
@@ -61,7 +63,8 @@ def _ask(method: str, **given: Any) -> requests.Response:
 def _ours(answer: requests.Response) -> StepFailure:
     status = answer.status_code
     if status == 429:
-        return Unavailable("rate_limited", "Twilio asks for fewer requests", retry_after=timedelta(seconds=5))
+        pause = retry_after(answer.headers) or _PAUSE
+        return Unavailable("rate_limited", "Twilio asks for fewer requests", retry_after=pause)
     if status in (401, 403):
         return Unavailable("twilio_credentials", "Twilio refuses our key: check TWILIO_AUTH_TOKEN")
     if 400 <= status < 500:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 
 from pipeline.models import Inbox
+from pipeline.states import Verb
 from pipeline.workflow import Call, Refused, Run, Step, Unavailable, Unknown
 from postings.money import formatted
 from postings.providers import mail
@@ -28,6 +29,8 @@ class EmailStep(Step):
     doing = "preparing the email"
     tells = True
     undo_pending = True
+    provider = "sendgrid"
+    offline: ClassVar[tuple[Verb, ...]] = (Verb.STAGE,)
     ends_with: ClassVar[str] = "receipt"  # the mail that its commit sends
 
     def stage(self, run: Run) -> None:
@@ -58,7 +61,8 @@ class EmailStep(Step):
             run.record(not_accepted=call.generation)
             raise
         except Unknown as unknown:
-            raise Unknown(unknown.code, unknown.detail, retry_after=settings.MAIL_GRACE) from unknown
+            grace = settings.MAIL_GRACE
+            raise Unknown(unknown.code, unknown.detail, retry_after=grace, outage=unknown.outage) from unknown
         return {"told": kind, "message_id": message_id}
 
     def _arrived(self, run: Run, call: Call) -> bool:
@@ -75,7 +79,8 @@ class EmailStep(Step):
     def _wait_for_news(self, run: Run, call: Call) -> None:
         left = call.first_sent_at + settings.MAIL_GRACE - run.now
         if left.total_seconds() > 0:
-            raise Unknown("awaiting_webhook", "it may have been sent: waiting for its webhook", retry_after=left)
+            detail = "it may have been sent: waiting for its webhook"
+            raise Unknown("awaiting_webhook", detail, retry_after=left, outage=False)
 
 
 def _rendered(run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, Any]:

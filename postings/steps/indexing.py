@@ -34,6 +34,7 @@ class IndexingStep(Step):
     label = "Tell the search engine"
     doing = "preparing the search engine's notice"
     tells = True
+    provider = "google"
 
     @classmethod
     def is_enabled(cls) -> bool:
@@ -61,6 +62,7 @@ class UnindexStep(Step):
     label = "Tell the search engine"
     doing = "preparing the search engine's notice"
     tells = True
+    provider = "google"
 
     def commit(self, run: Run) -> None:
         """The posting is off the board by now."""

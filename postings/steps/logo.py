@@ -16,6 +16,7 @@ class LogoStep(Step):
     label = "Upload the logo"
     doing = "uploading the logo"
     attachments = ("logo",)
+    provider = "storage"
 
     def stage(self, run: Run) -> dict[str, str] | Skip:
         """Re-encode without metadata and upload. The key is stored before the first send."""

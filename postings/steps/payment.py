@@ -23,6 +23,7 @@ class PaymentStep(Step):
     label = "Authorise the payment"
     doing = "authorising the payment"
     pivot = True
+    provider = "stripe"
 
     def stage(self, run: Run) -> Outcome:
         """A hold on the card. May need the customer (3-D Secure)."""
@@ -47,7 +48,7 @@ class PaymentStep(Step):
             )
         self._check(run, intent)
         if intent.status != "succeeded" or intent.amount_received != run.input["plan"]["amount"]:
-            raise Unknown("not_captured", f"{intent.id} is {intent.status}")
+            raise Unknown("not_captured", f"{intent.id} is {intent.status}", outage=False)
         return {"captured": intent.amount_received}
 
     def rollback(self, run: Run) -> None:
@@ -64,7 +65,7 @@ class PaymentStep(Step):
             mark = {"pipeline_id": run.reference, "made_by": "pipeline"}
             stripe.refund(run.call("refund", {"payment_intent": intent.id, "metadata": mark}))
         elif intent.status != "canceled":
-            raise Unknown("not_cancelled", f"{intent.id} is {intent.status}")
+            raise Unknown("not_cancelled", f"{intent.id} is {intent.status}", outage=False)
 
     # --- the intent ---------------------------------------------------------------------------
 
@@ -153,11 +154,11 @@ class PaymentStep(Step):
                 title="Payment cancelled",
                 message="The payment was cancelled. Nothing was charged: please submit the posting again.",
             )
-        raise Unknown("payment_processing", f"{intent.id} is {intent.status}")
+        raise Unknown("payment_processing", f"{intent.id} is {intent.status}", outage=False)
 
     def _check(self, run: Run, intent: Intent) -> None:
         """Nothing goes on with an intent that is not exactly what was asked for."""
         plan = run.input["plan"]
         found = (intent.amount, intent.currency, intent.reference)
         if found != (plan["amount"], plan["currency"].lower(), run.reference):
-            raise Unknown("intent_differs", f"{intent.id} has another amount, currency or mark")
+            raise Unknown("intent_differs", f"{intent.id} has another amount, currency or mark", outage=False)

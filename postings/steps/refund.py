@@ -16,6 +16,7 @@ class RefundStep(Step):
     label = "Refund the payment"
     doing = "checking the payment"
     pivot = True
+    provider = "stripe"
 
     def stage(self, run: Run) -> dict[str, str]:
         """The intent is the one that paid for the posting, and its money is ours."""
@@ -34,7 +35,7 @@ class RefundStep(Step):
             self._send(run, run.call("refund", {"payment_intent": intent.id, "metadata": mark}))
             intent = self._read(run)
         if intent.amount_refunded < intent.amount_received:
-            raise Unknown("not_refunded", f"{intent.id} is not wholly refunded")
+            raise Unknown("not_refunded", f"{intent.id} is not wholly refunded", outage=False)
         return {"refunded": intent.amount_refunded}
 
     def _send(self, run: Run, call: Call) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from pipeline.states import Verb
 from pipeline.workflow import Run, Skip, Step, Unavailable, Unknown
 from postings.providers import twilio
 
@@ -23,6 +24,8 @@ class SmsStep(Step):
     label = "Send the SMS"
     doing = "preparing the SMS"
     tells = True
+    provider = "twilio"
+    offline = (Verb.STAGE,)
 
     @classmethod
     def is_enabled(cls) -> bool:
@@ -43,7 +46,8 @@ class SmsStep(Step):
                     return {"told": mark}
                 left = call.first_sent_at + settings.MAIL_GRACE - run.now
                 if left.total_seconds() > 0:
-                    raise Unknown("not_listed_yet", "it may have been sent: asking again", retry_after=left)
+                    detail = "it may have been sent: asking again"
+                    raise Unknown("not_listed_yet", detail, retry_after=left, outage=False)
             call = run.renew("send")
         try:
             return {"told": mark, "message": twilio.send(call.params)}

@@ -1,5 +1,6 @@
 """Telling the customer that the posting was withdrawn and the payment refunded."""
 
+from pipeline.states import Verb
 from pipeline.workflow import Run
 from postings.steps.email import EmailStep
 
@@ -9,6 +10,7 @@ class WithdrawnEmailStep(EmailStep):
 
     label = "Tell the customer"
     undo_pending = False
+    offline = (Verb.STAGE, Verb.ROLLBACK)
     ends_with = "withdrawn"
 
     def rollback(self, run: Run) -> None:

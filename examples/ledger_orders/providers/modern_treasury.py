@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from pipeline.retry import retry_after
 from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
 
 if TYPE_CHECKING:
@@ -156,17 +157,18 @@ def _ours(error: "APIError") -> StepFailure:
         return _not_connected(error)
     if not isinstance(error, APIStatusError):
         return Unknown("no_answer", "the ledger's answer cannot be read")
+    if error.status_code == 429:
+        pause = retry_after(error.response.headers)
+        return Unavailable("rate_limited", "the ledger asks for fewer requests", retry_after=pause)
     return _answered(error.status_code, _code(error.body))
 
 
 def _answered(status: int, code: str) -> StepFailure:
     match status:
         case 422:
-            return Unprocessable("unprocessable", code)
+            return Unprocessable("unprocessable", code, outage=False)
         case 401 | 403:
             return Unavailable("ledger_credentials", "the ledger refuses our key: check MODERN_TREASURY_API_KEY")
-        case 429:
-            return Unavailable("rate_limited", "the ledger asks for fewer requests")
         case 400 | 404:
             return Refused("ledger_refused", f"the ledger refuses the request: {code}")
     return Unknown("server_error", f"the ledger answered {status}")

@@ -18,6 +18,7 @@ class ItemStep(Step):
     name = "item"
     label = "Reserve the funds"
     doing = "reserving the buyer's funds"
+    provider = "modern_treasury"
 
     def stage(self, run: Run) -> dict[str, str]:
         """Lock the item's amount on the buyer's account. The ledger replays a create that it has done."""
@@ -51,7 +52,8 @@ class ItemStep(Step):
         account = run.input["account"]
         if ledger.available([account]).get(account, 0) >= run.args["amount"]:
             # Freed a moment later, perhaps: the next attempt tells.
-            raise Unavailable("ledger_refused", f"refused although the funds are there: {refused.detail}")
+            detail = f"refused although the funds are there: {refused.detail}"
+            raise Unavailable("ledger_refused", detail, outage=False)
         if call.is_new:
             run.record(is_refused=True)  # before it turns back: rolling back does not try to create it once more
         raise Refused(

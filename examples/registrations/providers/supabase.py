@@ -151,7 +151,7 @@ def _ours(error: "AuthError") -> StepFailure:
     """Refused, unavailable or unknown: its code tells, or its status, or that there is none."""
     status, code = int(getattr(error, "status", 0) or 0), str(error.code or "")
     if code == "email_exists":
-        return EmailExists(code, "a user of this address exists")
+        return EmailExists(code, "a user of this address exists", outage=False)
     if code in _WRONG_FIELDS:
         field, message = _WRONG_FIELDS[code]
         detail = f"Supabase refuses the field: {code}"

@@ -24,6 +24,7 @@ class UserStep(Step):
     label = "Create the director's login"
     doing = "creating the director's login"
     secrets = ("director_password",)
+    provider = "supabase"
 
     def stage(self, run: Run) -> dict[str, str]:
         """Create the user. An id of ours that exists already is an earlier attempt's."""
@@ -52,7 +53,7 @@ class UserStep(Step):
         is_settled = call.generation == 1 and (is_there or "user" in run.data or "is_refused" in run.data)
         left = call.first_sent_at + STRAGGLING - run.now
         if left > timedelta(0) and not is_settled:
-            raise Unknown("may_still_come", "the user may still be created", retry_after=left)
+            raise Unknown("may_still_come", "the user may still be created", retry_after=left, outage=False)
 
     def _create(self, run: Run, call: Call) -> None:
         """An address that exists is ours if our id does, too: then the first answer was lost on its way."""
