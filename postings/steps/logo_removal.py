@@ -15,6 +15,7 @@ class LogoRemovalStep(Step):
     label = "Delete the logo"
     doing = "looking for the logo"
     tells = True
+    provider = "storage"
 
     def commit(self, run: Run) -> None:
         """Deleting it twice is fine."""

@@ -3,6 +3,7 @@ import re
 import pytest
 from django.urls import reverse
 
+from pipeline import transitions
 from pipeline.models import Event, Pipeline
 
 REASON = "The provider is back"
@@ -126,6 +127,16 @@ def test_what_an_unfinished_one_holds_is_not_erased(begin, operator):
     answer = operator.post(place(hand, "erase"), {"reason": REASON}, follow=True)
     assert "cancel it first" in answer.content.decode()
     assert hand.row().input
+
+
+def test_a_provider_s_bad_news_is_acknowledged(begin, operator):
+    hand = begin()
+    transitions.attention(hand.pipeline, {"code": "disputed", "by": "stripe"})
+    assert "/operate/acknowledge/" in operator.get(page_of(hand)).content.decode()
+    operator.post(place(hand, "acknowledge"), {"reason": REASON})
+    assert hand.row().attention == 0
+    assert told(hand) == [{"action": "acknowledge", "by": "olga", "reason": REASON}]
+    assert "/operate/acknowledge/" not in operator.get(page_of(hand)).content.decode()
 
 
 def test_the_payment_is_never_skipped(begin, operator):

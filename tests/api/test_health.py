@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from config import health
 from config.errors import bad_request, csrf_failure
-from pipeline.models import Chore, Pipeline
+from pipeline.models import Chore, Circuit, Pipeline
 from tests.api.conftest import problem
 
 
@@ -44,6 +44,19 @@ def test_what_is_down_but_stops_no_accept_is_named_with_200(http, db, outside):
     response = http.get("/readyz")
     assert response.status_code == 200
     assert (response.json()["broker"], response.json()["providers"]["stripe"]) == ("down", "down")
+
+
+def test_open_circuits_are_named_with_200(http, db, outside):
+    opened = {"opened_at": "2026-11-21T10:00:00Z", "retry_at": "2026-11-21T10:01:10Z", "failures": 7, "openings": 2}
+    Circuit.objects.create(provider="stripe", **opened)
+    Circuit.objects.create(provider="storage", failures=2)
+    response = http.get("/readyz")
+    assert response.status_code == 200
+    assert response.json()["circuits"] == {"stripe": "open since 2026-11-21 10:00:00 UTC, next try 10:01:10 UTC"}
+    text = http.get("/metrics").content.decode()
+    assert 'circuit_open{provider="stripe"} 1.0' in text
+    assert 'circuit_open{provider="storage"} 0.0' in text
+    assert 'circuit_failures{provider="storage"} 2.0' in text
 
 
 def test_a_database_that_is_down_is_503(http, db, outside, monkeypatch):

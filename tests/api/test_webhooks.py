@@ -253,9 +253,12 @@ def test_an_unknown_pipeline_s_mail_event_is_answered_2xx(tell_sendgrid):
     assert tell_sendgrid([a_mail_event(uuid.uuid4())]).status_code == 204
 
 
-@pytest.mark.parametrize("url", [STRIPE, SENDGRID])
+@pytest.mark.parametrize("url", [STRIPE, SENDGRID, "/webhooks/twilio/"])
 def test_webhooks_are_posted(http, db, url):
-    assert http.get(url).status_code == 405
+    for method in (http.get, http.put, http.delete):
+        answer = method(url)
+        problem(answer, 405, "method_not_allowed")
+        assert answer["Allow"] == "POST"
 
 
 @pytest.mark.parametrize("url", [STRIPE, SENDGRID])

@@ -1,6 +1,7 @@
 """Marks for a person: when they are made and cleared, and who is told."""
 
 import logging
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -162,6 +163,50 @@ def test_a_finished_pipeline_can_be_marked_and_stays_as_it_is(posting, begin, br
     assert transitions.attention(pipeline, {"code": "dispute"})
     row = Pipeline.objects.get(pk=pipeline)
     assert (row.state, row.attention, row.due_at) == ("committed", 1, None)
+
+
+def test_a_mark_of_no_step_goes_when_a_person_acknowledges_it(posting, begin, broker):
+    pipeline = begin(posting)
+    drain(pipeline, broker)
+    transitions.attention(pipeline, {"code": "disputed"})
+    transitions.attention(pipeline, {"code": "refunded_at_stripe"})
+    actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
+    row = Pipeline.objects.get(pk=pipeline)
+    assert (row.state, row.attention, row.due_at) == ("committed", 0, None)
+    note = Event.objects.get(pipeline=pipeline, type="operator_action").data
+    assert note == {"action": "acknowledge", "by": "ann", "reason": "settled with the customer"}
+    with pytest.raises(IllegalAction, match="no mark"):
+        actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
+    transitions.attention(pipeline, {"code": "disputed"})
+    assert Pipeline.objects.get(pk=pipeline).attention == 1
+
+
+def test_a_step_s_own_mark_is_not_acknowledged_and_goes_when_its_job_succeeds(posting, begin, broker, world):
+    world.will("posting.commit", Refused("x"))
+    pipeline = begin(posting)
+    broker.deliver_all()
+    with pytest.raises(IllegalAction, match="a step's goes when its job succeeds"):
+        actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
+    transitions.attention(pipeline, {"code": "disputed"})
+    actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
+    assert Pipeline.objects.get(pk=pipeline).attention == 1
+    assert drain(pipeline, broker) == "committed"
+    assert Pipeline.objects.get(pk=pipeline).attention == 0
+
+
+def test_a_mark_that_comes_while_a_person_acknowledges_stays(posting, begin, broker):
+    pipeline = begin(posting)
+    drain(pipeline, broker)
+    transitions.attention(pipeline, {"code": "disputed"})
+    seen = Pipeline.objects.get(pk=pipeline).seq
+    transitions.attention(pipeline, {"code": "refunded_at_stripe"})
+    assert not transitions.acknowledge(pipeline, seen, 0, {})
+    assert Pipeline.objects.get(pk=pipeline).attention == 2
+
+
+def test_an_unknown_pipeline_has_nothing_to_acknowledge(db):
+    with pytest.raises(IllegalAction):
+        actions.acknowledge(uuid.uuid4(), by="ann", reason="settled with the customer")
 
 
 # --- what operators may do ------------------------------------------------------------------------------

@@ -26,7 +26,9 @@ OPEN = State(failures=3, openings=1, opened_at=NOW - SECOND, retry_at=NOW)
 def three(tune):
     """Three outages open a circuit here, and failed attempts are repeated soon."""
     soon = RetryPolicy(first=timedelta(milliseconds=1), factor=1, cap=timedelta(milliseconds=1), jitter=0)
-    tune(CIRCUIT_AFTER=3, CIRCUIT_RETRY=CONF.CIRCUIT_RETRY, STAGE_RETRY=soon, FINISH_RETRY=soon)
+    # Long enough for a loaded machine: only `advance` brings it about that a circuit is tried again.
+    retry = RetryPolicy(first=60 * SECOND, factor=2, cap=600 * SECOND, jitter=0)
+    tune(CIRCUIT_AFTER=3, CIRCUIT_RETRY=retry, STAGE_RETRY=soon, FINISH_RETRY=soon, STAGING_DEADLINE=timedelta(days=1))
     return tune
 
 
@@ -265,7 +267,7 @@ def test_waiting_jobs_come_back_at_times_of_their_own(begin, broker, paid, down)
     broker.deliver_all()
     dues = list(Step.objects.filter(pipeline__in=pipelines, name="payment").values_list("due_at", flat=True))
     assert len(set(dues)) == 8
-    assert all(row().retry_at <= due <= row().retry_at + SECOND for due in dues)
+    assert all(row().retry_at <= due <= row().retry_at + 30 * SECOND for due in dues)
 
 
 def test_a_probe_that_fails_opens_it_for_longer_and_lets_nobody_else_in(begin, broker, paid, down, world):
@@ -275,13 +277,14 @@ def test_a_probe_that_fails_opens_it_for_longer_and_lets_nobody_else_in(begin, b
     seen = []
     for _ in range(6):
         before = len(world.calls)
-        advance(row().retry_at - row_now() + 40 * SECOND)
+        advance(row().retry_at - row_now() + 301 * SECOND)
         sweep_once()
         broker.deliver_all()
         assert len(calls(world)) + len(calls(world, step="logo")) == len(world.calls)
         assert len(world.calls) == before + 1, "one probe"
-        seen.append(round((row().retry_at - row_now()).total_seconds()))
-    assert seen == [4, 8, 16, 32, 60, 60]
+        seen.append(row().retry_at - row_now())
+    for left, minutes in zip(seen, (2, 4, 8, 10, 10, 10), strict=True):
+        assert timedelta(minutes=minutes - 1) < left <= timedelta(minutes=minutes)
     assert sum(map(attempts, [pipeline, *others])) == 3 + 6
 
 
