@@ -14,6 +14,7 @@ from pipeline.states import Verb
 from pipeline.workflow import Call, Outcome, Refused, Run, Step, Unknown, Wait
 from postings.providers import stripe
 from postings.providers.stripe import Intent, WrongState
+from postings.steps.refund import send_refund
 
 
 class PaymentStep(Step):
@@ -61,10 +62,9 @@ class PaymentStep(Step):
             known = intent.id
             params = {"cancellation_reason": reason}
             intent = self._send(run, "cancel", params, intent, lambda call: stripe.cancel(known, call))
-        if intent.status == "succeeded":
-            mark = {"pipeline_id": run.reference, "made_by": "pipeline"}
-            stripe.refund(run.call("refund", {"payment_intent": intent.id, "metadata": mark}))
-        elif intent.status != "canceled":
+        if intent.status == "succeeded" and intent.amount_refunded < intent.amount_received:
+            send_refund(run, intent)
+        elif intent.status not in ("succeeded", "canceled"):
             raise Unknown("not_cancelled", f"{intent.id} is {intent.status}", outage=False)
 
     # --- the intent ---------------------------------------------------------------------------

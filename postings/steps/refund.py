@@ -4,7 +4,7 @@ A refund is sent under a stored key. What is unclear is answered by reading the 
 refunds more than was captured: whatever crashes or repeats, the customer gets the price back once.
 """
 
-from pipeline.workflow import Call, Refused, Run, Step, Unknown
+from pipeline.workflow import Refused, Run, Step, Unknown
 from postings.providers import stripe
 from postings.providers.stripe import Intent
 
@@ -31,30 +31,32 @@ class RefundStep(Step):
         """Refund what was captured and is not refunded yet, by whomever."""
         intent = self._read(run)
         if intent.amount_refunded < intent.amount_received:
-            mark = {"pipeline_id": run.reference, "made_by": "pipeline"}
-            self._send(run, run.call("refund", {"payment_intent": intent.id, "metadata": mark}))
+            send_refund(run, intent)
             intent = self._read(run)
         if intent.amount_refunded < intent.amount_received:
             raise Unknown("not_refunded", f"{intent.id} is not wholly refunded", outage=False)
         return {"refunded": intent.amount_refunded}
 
-    def _send(self, run: Run, call: Call) -> None:
-        """The charge was read just before and shows that the last generation did nothing.
-
-        So a new one is right where the key is forgotten, or Stripe replays a stored 500.
-        """
-        if not call.is_replayable(run.now):
-            call = run.renew("refund")
-        try:
-            stripe.refund(call)
-        except Unknown as unknown:
-            if call.is_new or unknown.code != "server_error":
-                raise
-            if self._read(run).amount_refunded == 0:
-                stripe.refund(run.renew("refund"))
-
     def _read(self, run: Run) -> Intent:
         return stripe.retrieve(run.input["intent"])
+
+
+def send_refund(run: Run, seen: Intent) -> None:
+    """Refund an intent. `seen` was read by this attempt, and shows that the last generation did nothing.
+
+    So a new one is right where the key is forgotten, or Stripe replays a stored 500.
+    """
+    mark = {"pipeline_id": run.reference, "made_by": "pipeline"}
+    call = run.call("refund", {"payment_intent": seen.id, "metadata": mark})
+    if not call.is_replayable(run.now):
+        call = run.renew("refund")
+    try:
+        stripe.refund(call)
+    except Unknown as unknown:
+        if call.is_new or unknown.code != "server_error":
+            raise
+        if stripe.retrieve(seen.id).amount_refunded == seen.amount_refunded:
+            stripe.refund(run.renew("refund"))
 
 
 def _refused(code: str, detail: str) -> Refused:
