@@ -39,7 +39,7 @@ class Outside:
 
     sandbox: Sandbox
 
-    def fault(self, provider: str, route: str, kind: str, **more: Any) -> None:
+    def fault(self, provider: str, route: str | None, kind: str, **more: Any) -> None:
         self.sandbox.fault(provider, kind, route=route, **more)
 
     def fired(self) -> int:
