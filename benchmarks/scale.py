@@ -19,6 +19,7 @@ from benchmarks.place import DATABASE, Place, fresh_database
 from benchmarks.saturation import SECONDS, WARM_UP, say
 from benchmarks.submissions import start_posting
 from benchmarks.workers import Setting
+from config.local.ports import LOOPBACK
 
 FEW: Final = int(os.environ.get("BENCH_FEW", "10000"))
 MANY: Final = int(os.environ.get("BENCH_MANY", "1000000"))
@@ -49,6 +50,7 @@ def measure(place: Place) -> list[Measured]:
 
 def _filled(place: Place, count: int) -> str:
     """A database with one real posting and so many copies of it; its name."""
+    from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
     name = f"{DATABASE}_{count}"
@@ -56,6 +58,7 @@ def _filled(place: Place, count: int) -> str:
     with _using(name):
         call_command("migrate", verbosity=0)
         call_command("bootstrap_demo", stdout=open(os.devnull, "w"))  # noqa: SIM115, PTH123 - nobody reads it
+        get_user_model().objects.create_superuser("benchmark")
         with workers.running("config", "pipeline,commit,rollback", SETTING):
             model = start_posting()
             wait_for_end(model)
@@ -100,7 +103,7 @@ def _calls(count: int) -> dict[str, Callable[[int], Any]]:
 
     steps = [f"fill-{count * share // CALLS}" for share in range(CALLS)]
     known = dict(Pipeline.objects.filter(key__in=steps).values_list("key", "pk"))
-    anybody, staff = Client(), Client()
+    anybody, staff = (Client(SERVER_NAME=LOOPBACK) for _ in range(2))
     staff.force_login(get_user_model().objects.filter(is_superuser=True)[0])
     admin = "/admin/pipeline/pipeline/"
 
