@@ -10,8 +10,9 @@ import stripe
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pipeline import actions
 from pipeline.models import Event, Inbox, Pipeline, Step
-from pipeline.testing import drain
+from pipeline.testing import drain, snapshot
 from tests.api.conftest import APPS, problem
 
 STRIPE, SENDGRID = "/webhooks/stripe/", "/webhooks/sendgrid/"
@@ -265,3 +266,37 @@ def test_webhooks_are_posted(http, db, url):
 def test_a_body_over_the_limit_is_refused(http, db, url, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     problem(http.post(url, b"x" * 1001, content_type="application/json"), 413)
+
+
+@committed
+def test_an_event_that_comes_after_the_end_changes_nothing(tell_stripe, begin, broker):
+    pipeline = begin()
+    drain(pipeline, broker)
+    before = snapshot(pipeline)
+    for number, kind in enumerate(("payment_intent.succeeded", "payment_intent.amount_capturable_updated")):
+        assert tell_stripe(an_event(pipeline, kind=kind, id=f"evt_late_{number}")).status_code == 204
+    assert snapshot(pipeline) == before
+    assert Inbox.objects.count() == 2
+
+
+@committed
+def test_events_that_come_before_our_own_record_and_in_the_wrong_order_are_hints_all_the_same(
+    tell_stripe, begin, broker
+):
+    pipeline = begin()  # nothing is recorded of it yet
+    for number, kind in enumerate(("payment_intent.succeeded", "payment_intent.created")):
+        assert tell_stripe(an_event(pipeline, kind=kind, id=f"evt_early_{number}")).status_code == 204
+    assert hints(pipeline) == ["stripe", "stripe"]
+    assert drain(pipeline, broker) == "committed"
+
+
+@committed
+def test_an_event_is_stored_with_what_it_causes_or_not_at_all(tell_stripe, begin, broker, monkeypatch):
+    pipeline = begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(actions, "hint", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tell_stripe(an_event(pipeline))
+    assert Inbox.objects.count() == 0
+    assert tell_stripe(an_event(pipeline)).status_code == 204
+    assert hints(pipeline) == ["stripe"]
