@@ -2,7 +2,7 @@
 # ARGS passes arguments on: make demo ARGS="--once", make test ARGS="tests/local -x".
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos lock clean
+.PHONY: help demo test switches lint bench chaos lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PY := .venv/bin/python
@@ -24,6 +24,10 @@ demo: ## everything running on this machine, with two sample postings; ARGS="--o
 test: ## the tests, on a real PostgreSQL and Redis; ARGS are pytest's
 	$(call needs,tests)
 	@exec $(PY) -m config.local.run --fast -- $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+switches: ## break each mechanism of safety in turn: the tests must notice, and this says which did
+	$(call needs,tests)
+	@exec $(PY) -m config.local.run --fast -- $(PY) -m pytest tests/switches -q -p no:randomly $(ARGS)
 
 lint: ## ruff, mypy, import-linter, migrations, system checks, locks, bandit, pip-audit
 	$(call needs,tests)

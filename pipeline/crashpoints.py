@@ -1,9 +1,9 @@
 """Named places where the crash tests kill, raise or pause: no-ops unless a test arms them.
 
-`STEP.VERB.claimed` (claim committed, effect not begun), `.CALL_stored` (a provider call stored, nothing sent),
-`.effect` (effect done, nothing recorded), `.recorded` (result recorded, nothing published). Real worker processes
-are armed by PIPELINE["CRASH_FILE"]: the path of a file that may come to hold "payment.commit.effect"; the process
-that gets there removes it and kills itself with -9.
+`STEP.VERB.POINT`: `due` (message taken, nothing claimed), `claimed` (claim committed, effect not begun), `CALL_stored`
+(a provider call stored, nothing sent), `effect` (effect done, nothing recorded), `recorded` (nothing published),
+`published` (message not acknowledged); `submission.accept.` and `sweep.take.` have their own (see their modules).
+PIPELINE["CRASH_FILE"] arms real processes: whoever comes to the place that this file names removes it and dies.
 """
 
 import os

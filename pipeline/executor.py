@@ -73,6 +73,7 @@ class Ended:
 
     publish: list[Job] = field(default_factory=list)
     next_link: Job | None = None
+    last: Job | None = None  # the job in whose record `next_link` became due
 
 
 def run(job: Job) -> Ended:
@@ -111,6 +112,7 @@ def _start_afresh() -> None:
 
 
 def _claim(job: Job) -> Work | None:
+    crashpoints.reached(job.step, job.verb, "due")
     work = _claimed(job)
     if work is None and (way := _leave(job)) != Way.SHUT:
         work = _claimed(job, despite=True)
@@ -170,11 +172,14 @@ def _step_forward(work: Work, mine: deque[Job], ended: Ended, *, may_go_on: bool
     fresh = onward.opened_jobs(work.view, view)
     if view.state in OPEN:
         ended.next_link = fresh[0] if fresh and begun is None else None
+        ended.last = work.job
     else:
         now, others = onward.split(work.workflow, view, fresh) if may_go_on else ([], fresh)
         mine.extend(job for job in now if begun is None or job != then)
         dispatch.publish(*others)  # at once: they run while this worker goes on with its own
         ended.next_link = None
+    if ended.next_link is None:
+        crashpoints.reached(work.job.step, work.job.verb, "published")
     if begun is None or then is None:
         return None
     return _work(then, begun, view, work.workflow, work.recorded_at)

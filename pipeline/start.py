@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.crypto import constant_time_compare
 
-from pipeline import dispatch, statements, transitions
+from pipeline import crashpoints, dispatch, statements, transitions
 from pipeline.conf import conf
 from pipeline.errors import PipelineError
 from pipeline.ids import new_pipeline_id
@@ -83,6 +83,7 @@ def start(
             return _existing(scope, key, fingerprint)
         if ceiling:
             _keep_below(ceiling, client)
+        crashpoints.reached("submission", "accept", "stored")
         transaction.on_commit(lambda: _publish(jobs), robust=True)
     return Started(submission.id, is_new=True, made=_as_made(submission, made_at))
 
@@ -158,4 +159,6 @@ def _keep_below(ceiling: int, client: str) -> None:
 
 
 def _publish(jobs: list[Job]) -> None:
+    crashpoints.reached("submission", "accept", "committed")
     dispatch.publish_chain(jobs)
+    crashpoints.reached("submission", "accept", "published")

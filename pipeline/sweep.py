@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
-from pipeline import attention, dispatch, sweep_statements, transitions
+from pipeline import attention, crashpoints, dispatch, sweep_statements, transitions
 from pipeline.backlog import states_with_room
 from pipeline.conf import conf
 from pipeline.db import to_array
@@ -40,6 +40,7 @@ def sweep_once() -> int:
     )
     if not rows:
         return 0
+    crashpoints.reached("sweep", "take", "taken")
     steps = _steps_of([row["id"] for row in rows])
     return sum(_publish_due(row, steps[row["id"]]) for row in rows)
 
@@ -66,6 +67,7 @@ def _steps_of(pipelines: list[UUID]) -> dict[UUID, list[StepView]]:
 def _publish_due(row: dict[str, Any], steps: list[StepView]) -> int:
     due = due_jobs(row["state"], row["hints"], steps, row["now"])
     if due and dispatch.publish(*(Job(row["id"], step.name, verb) for step, verb in due)):
+        crashpoints.reached("sweep", "take", "published")
         return len(due)
     # What the broker did not take multiplies no backlog: it is tried again soon, however long that lasts.
     look = row["now"] + conf().REPUBLISH_AFTER if due else next_look(row["state"], steps)

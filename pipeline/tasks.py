@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from celery import Signature, Task, shared_task
 
-from pipeline import dispatch, executor
+from pipeline import crashpoints, dispatch, executor
 from pipeline.plan import Job
 from pipeline.states import Verb
 
@@ -41,6 +41,8 @@ def run_job(job: Job, links: Links) -> None:
     dispatch.publish(*ended.publish)
     if ended.next_link is not None and not links:
         dispatch.publish(ended.next_link)
+        if ended.last is not None:
+            crashpoints.reached(ended.last.step, ended.last.verb, "published")
 
 
 def signature(job: Job) -> Signature[None]:

@@ -9,10 +9,10 @@ from typing import Self
 
 from kombu.exceptions import OperationalError
 
-from pipeline import dispatch, tasks
+from pipeline import crashpoints, dispatch, tasks
 from pipeline.plan import Job
 from pipeline.testing.clock import workers_clocks
-from pipeline.testing.faults import InjectedFailure, Killed
+from pipeline.testing.faults import InjectedFailure, Killed, LostAcknowledgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ class ScriptedBroker:
         links: tasks.Links = [{"args": [str(job.pipeline), job.step]} for job in reversed(message.jobs[1:])]
         try:
             tasks.run_job(message.job, links)
-        except (Killed, InjectedFailure):
-            return message
-        if links:
-            dispatch.publish_chain(message.jobs[len(message.jobs) - len(links) :])
+            if links:
+                self._go_on(message, len(links))
+        except (Killed, InjectedFailure, LostAcknowledgement):
+            pass
         return message
 
     def deliver_all(self, bound: int = 1000) -> int:
@@ -121,6 +121,12 @@ class ScriptedBroker:
         """Take messages again; publishers try at once."""
         self.is_down = False
         dispatch.use_sender(self._take, self._count)
+
+    def _go_on(self, message: Message, left: int) -> None:
+        """What Celery does after a link has ended well."""
+        done, rest = message.jobs[-left - 1], message.jobs[-left:]
+        dispatch.publish_chain(rest)
+        crashpoints.reached(done.step, done.verb, "published")
 
     def _take(self, jobs: Sequence[Job]) -> None:
         if self.is_down:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from pipeline import crashpoints
 from pipeline.ownership import LOCK_CLASS, owner
@@ -15,6 +15,10 @@ class Killed(BaseException):
 
 class InjectedFailure(Exception):
     """An ordinary exception at a place of the executor's own code."""
+
+
+class LostAcknowledgement(OperationalError):
+    """PostgreSQL has committed, and its answer was lost with the connection."""
 
 
 def crash_at(place: str, *, times: int = 1) -> None:
