@@ -72,23 +72,28 @@ def compare(place: Place, label: str, contenders: Sequence[Contender], amount: A
 
     A peer that does not run here is missing, and said to be.
     """
-    chosen = []
-    for contender in contenders:
-        try:
-            chosen.append((contender, _choose(place, label, contender, amount)))
-        except LeftOutError as error:
-            say(str(error))
-    rounds: dict[str, list[Round]] = {one.name: [] for one, _ in chosen}
+    chosen: dict[str, Any] = {}
+    rounds: dict[str, list[Round]] = {}
     for turn in range(amount.rounds):
-        for contender, setting in chosen:
-            one = one_round(place, contender, setting, amount.count, amount.at_once)
-            rounds[contender.name].append(one)
-            say(f"{label} round {turn + 1}: {number(one.per_second)} {contender.name}/s, {setting}")
-    return {one.name: Best(one.name, setting, rounds[one.name]) for one, setting in chosen}
+        for contender in contenders:
+            name = contender.name
+            try:
+                if turn == 0:
+                    chosen[name] = _choose(place, label, contender, amount)
+                elif name not in rounds:
+                    continue
+                one = one_round(place, contender, chosen[name], amount.count, amount.at_once)
+            except LeftOutError as error:
+                rounds.pop(name, None)
+                say(str(error))
+                continue
+            rounds.setdefault(name, []).append(one)
+            say(f"{label} round {turn + 1}: {number(one.per_second)} {name}/s, {chosen[name]}")
+    return {name: Best(name, chosen[name], own) for name, own in rounds.items()}
 
 
 def _choose(place: Place, label: str, contender: Contender, amount: Amount) -> Any:
-    if not amount.choosing:
+    if not amount.choosing or len(contender.settings) == 1:
         return contender.settings[0]
     tried: dict[Any, float] = {}
     for setting in contender.settings:

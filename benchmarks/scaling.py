@@ -51,7 +51,11 @@ def pools(place: Place, count: int = 400) -> str:
             contender = Pipelines([setting], calls=True)
             # A narrow pool would take for ever: two of its waves are enough.
             wide = setting.children * setting.workers >= AT_ONCE // 4
-            one = one_round(place, contender, setting, count if wide else max(count // 8, 1), AT_ONCE)
+            try:
+                one = one_round(place, contender, setting, count if wide else max(count // 8, 1), AT_ONCE)
+            except TimeoutError:
+                told.append(f"{setting}: did not end")
+                continue
         told.append(f"{setting}: {number(one.per_second)}/s, {number(sum(one.cpu.values()))} ms")
         say(f"pools: {told[-1]} of processor each")
     return "; ".join(told)

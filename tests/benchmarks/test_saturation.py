@@ -50,9 +50,11 @@ def test_without_time_to_choose_the_first_setting_is_taken(taken):
     assert found["ours"].setting == ONE
 
 
-def test_a_peer_that_does_not_run_here_is_left_out(taken):
-    broken = Steady("theirs", {ONE: LeftOutError("theirs is left out: no server")})
-    found = compare(None, "W0", [Steady("ours", {ONE: 20}), broken], Amount(2, 10, 5))
+@pytest.mark.parametrize("choosing", [0, 5])
+def test_a_peer_that_does_not_run_here_is_left_out(taken, choosing):
+    no = LeftOutError("theirs is left out: no server")
+    broken = Steady("theirs", {ONE: no, FOUR: no})
+    found = compare(None, "W0", [Steady("ours", {ONE: 20}), broken], Amount(2, 10, choosing))
     assert list(found) == ["ours"]
 
 
