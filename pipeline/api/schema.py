@@ -187,7 +187,7 @@ IDEMPOTENCY_KEY: Final = request_header(
     "Idempotency-Key",
     "8 to 255 visible characters, bare or as a quoted string: both spell the same key.",
     required=True,
-    schema={"type": "string", "pattern": r"^[!#-\[\]-~]{8,255}$"},
+    schema={"type": "string", "pattern": r"^([!#-~][!-~]{7,254}|\"([!#-\[\]-~]|\\[\"\\]){8,255}\")$"},
 )
 RETRY_AFTER: Final = response_header("Retry-After", "Seconds to wait.", [200, 202, 304, 429, 503], int)
 ETAG: Final = response_header("ETag", "Strong, from the content.", [200, 201, 202, 304])

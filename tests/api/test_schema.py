@@ -1,5 +1,7 @@
 """The OpenAPI description against the API itself: nothing it does is undocumented, and nothing makes it fail."""
 
+import os
+
 import pytest
 import schemathesis
 from django.core.wsgi import get_wsgi_application
@@ -47,6 +49,7 @@ def test_every_operation_is_described(described):
     assert found == set(OPERATIONS)
 
 
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "30"))
 VALID = [(*operation, GenerationMode.POSITIVE) for operation in OPERATIONS]
 INVALID = [(*operation, GenerationMode.NEGATIVE) for operation in OPERATIONS if operation[1] not in FREE]
 
@@ -57,7 +60,13 @@ def test_whatever_is_sent_is_answered_as_described(described, plan, method, path
     excluded = [positive_data_acceptance] if path in UNTOLD else []
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=EXAMPLES == 30,  # the same ones in every run, unless more are asked for
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     def check(case):
         case.call_and_validate(excluded_checks=excluded)
 
