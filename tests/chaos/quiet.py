@@ -38,10 +38,13 @@ def _hurry() -> set[Any]:
 
     from django.utils import timezone
 
-    from pipeline import actions
+    from pipeline import actions, circuit
     from pipeline.models import Pipeline
 
     late = timezone.now() + timedelta(seconds=FAR)
+    for each in circuit.open_circuits():
+        if each.retry_at and each.retry_at > late:
+            circuit.close(each.provider, by="chaos", reason="the run is over")
     found = list(Pipeline.objects.filter(finished_at=None, due_at__gt=late).exclude(state="waiting"))
     for each in found:
         actions.retry_now(each.pk, by="chaos", reason="the run is over")

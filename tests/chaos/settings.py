@@ -14,6 +14,8 @@ PIPELINE |= {
     "LEASE_MARGIN": timedelta(seconds=2),
     # So that a run can wait for quiet: in production the delay grows to an hour.
     "FINISH_RETRY": RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(seconds=5)),
+    # So that a provider's circuit opens and closes many times in a run: in production its delay grows to a minute.
+    "CIRCUIT_RETRY": RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(seconds=3)),
     "STAGE_RETRY": RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(seconds=5)),
 }
 SILENCED_SYSTEM_CHECKS = ["pipeline.E101"]
