@@ -152,11 +152,6 @@ def _answered(provider: str) -> None:
         log.warning("circuit of %s: closed, it answers again; it was open since %s", provider, row["opened_at"])
 
 
-def _may_probe(provider: str) -> bool:
-    """Whether this process is the one of those who come at the same time."""
-    return circuit_statements.TAKE_PROBE.count({"provider": provider, "margin": conf().LEASE_MARGIN}) == 1
-
-
 def _asks_nothing(verb: Verb, pipeline: Pipeline, step: Step, now: datetime) -> bool:
     """A stage past its deadline turns the pipeline back; what stored no call has nothing at the provider's."""
     if verb == Verb.STAGE:
