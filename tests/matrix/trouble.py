@@ -127,7 +127,10 @@ class Armed:
             self._strike(trouble)
 
     def _waiting(self, is_here: Callable[[Trouble], bool], *points: Point) -> Iterator[Trouble]:
-        return (each for each in list(self.troubles) if is_here(each) and (not points or each.point in points))
+        """Asked one by one: while one strikes, others may, to the workers that act meanwhile."""
+        for each in list(self.troubles):
+            if each in self.troubles and is_here(each) and (not points or each.point in points):
+                yield each
 
     # --- what happens there ---------------------------------------------------------------------
 
