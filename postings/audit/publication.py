@@ -88,6 +88,8 @@ def _wrong_sale(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
     if amounts != [price]:
         found = ", ".join(_shown(money) for money in amounts) or "nothing captured"
         yield _of(facts, "I2", f"one capture of {_shown(price)}", found, _MONEY)
+    for intent in traces.holds + traces.open_intents:
+        yield _of(facts, "I2", "no intent beside the captured one", f"{intent} is open", _MONEY)
 
 
 def _wrong_logo(purchase: Purchase, traces: Traces) -> Iterator[Violation]:

@@ -73,6 +73,13 @@ def test_i2_a_price_that_is_not_what_was_captured(shop: Outside, committed: uuid
     assert (wrong.expected, wrong.found) == ("one capture of 1 eur", f"{PRICE} eur")
 
 
+def test_i2_an_intent_beside_the_captured_one(shop: Outside, committed: uuid.UUID) -> None:
+    mark = {"pipeline_id": str(committed)}
+    client = shop.sandbox.stripe(timeout=5)
+    client.v1.payment_intents.create({"amount": PRICE, "currency": "eur", "capture_method": "manual", "metadata": mark})
+    assert only("I2", committed).expected == "no intent beside the captured one"
+
+
 def test_i2_a_capture_that_stripe_knows_nothing_of(shop: Outside, committed: uuid.UUID) -> None:
     shop.sandbox.post("reset")
     wrong = {(each, expected) for each, expected in _listed()}
