@@ -122,11 +122,11 @@ def test_late_means_that_it_happens_once_the_client_has_given_up(sandbox, create
 def test_a_late_request_meets_the_world_as_it_then_is(sandbox, create):
     client = sandbox.stripe()
     intent = create(client)
-    sandbox.fault("stripe", "late", route="payment_intents.confirm", seconds=0.2)
+    sandbox.fault("stripe", "late", route="payment_intents.confirm", seconds=1)
     with pytest.raises(stripe.APIConnectionError):
         client.v1.payment_intents.confirm(intent.id, options={"idempotency_key": "confirm-1"})
     client.v1.payment_intents.cancel(intent.id)
-    time.sleep(0.4)
+    time.sleep(1.3)
     sandbox.http.delete("/_sandbox/faults")
     with pytest.raises(stripe.InvalidRequestError) as refused:
         client.v1.payment_intents.confirm(intent.id, options={"idempotency_key": "confirm-1"})
@@ -219,16 +219,15 @@ def test_a_timeout_holds_up_no_other_request(sandbox, create):
     def slow() -> None:
         entered.set()
         with pytest.raises(stripe.APIConnectionError):
-            create(sandbox.stripe(timeout=1.5))
+            create(sandbox.stripe(timeout=3))
 
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(slow)
         entered.wait()
         while not sandbox.faults()[0]["fired"]:
             pass
-        started = time.monotonic()
         create(sandbox.stripe())
-        assert time.monotonic() - started < 1
+        assert not waiting.done()
         waiting.result()
 
 
