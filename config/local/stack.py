@@ -29,7 +29,7 @@ MAX_FAILURES = 2
 ADMIN = "admin"
 # A shell's own settings must not turn the demo to real providers or to another database.
 NOT_INHERITED = (
-    "AWS_", "BROKER_", "CACHE_", "CELERY_", "DATABASE_", "DJANGO_", "GOOGLE_", "INDEXING_", "MODERN_TREASURY_",
+    "AWS_", "BROKER_", "CACHE_", "CELERY_", "DATABASE_", "DJANGO_", "GOOGLE_", "MODERN_TREASURY_",
     "PAUSE_", "PIPELINE_", "RECAPTCHA_BASE", "RECAPTCHA_S", "S3_", "SANDBOX_", "SENDGRID_",
     "STRIPE_", "SUPABASE_", "TWILIO_",
 )  # fmt: skip
