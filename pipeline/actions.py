@@ -1,4 +1,4 @@
-"""What customers, webhooks and operators may do with a pipeline. All of it goes through transitions."""
+"""What customers, webhooks and operators may do with a pipeline. All of it goes through transitions and marks."""
 
 import uuid
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from pipeline import dispatch, transitions
+from pipeline import dispatch, marks, transitions
 from pipeline.decide import problem
 from pipeline.errors import IllegalAction, UnknownWorkflow
 from pipeline.models import Pipeline, Step
@@ -26,14 +26,14 @@ def cancel(pipeline: uuid.UUID) -> None:
 
 def resume(pipeline: uuid.UUID) -> None:
     """The customer has acted: ask the provider now. IllegalAction when it is not waiting."""
-    if not transitions.hint(pipeline, {"by": "customer"}, only_waiting=True):
+    if not marks.hint(pipeline, {"by": "customer"}, only_waiting=True):
         raise IllegalAction("This pipeline is not waiting for the customer: follow its state.")
     publish_due(pipeline)
 
 
 def hint(pipeline: uuid.UUID, by: str) -> bool:
     """A webhook says that something changed: look now. False when the pipeline has ended."""
-    return transitions.hint(pipeline, {"by": by})
+    return marks.hint(pipeline, {"by": by})
 
 
 def retry_now(pipeline: uuid.UUID, *, by: str, reason: str) -> None:
@@ -66,7 +66,7 @@ def skip(pipeline: uuid.UUID, step: str, *, by: str, reason: str) -> None:
         raise IllegalAction(f"{row.label} is being worked on: try again in a minute.")
     note = {"action": "skip", "by": by, "reason": reason}
     with transaction.atomic():
-        transitions.operator_action(pipeline, note | {"step": step})
+        marks.operator_action(pipeline, note | {"step": step})
         now = Pipeline.objects.get(pk=pipeline)  # locked by the action: nothing moves until the end
         after = transitions.advance(
             Job(pipeline, step, verb),
@@ -90,7 +90,7 @@ def acknowledge(pipeline: uuid.UUID, *, by: str, reason: str) -> None:
         if row is None or row.attention <= kept:
             raise IllegalAction("It has no mark that a person could take away: a step's goes when its job succeeds.")
         note = {"action": "acknowledge", "by": by, "reason": reason}
-        if transitions.acknowledge(pipeline, row.seq, kept, note):
+        if marks.acknowledge(pipeline, row.seq, kept, note):
             return
     raise IllegalAction("The pipeline is moving too fast: try again.")
 
@@ -125,7 +125,7 @@ def views(pipeline: Pipeline) -> list[StepView]:
 
 
 def _operate(pipeline: uuid.UUID, note: dict[str, str]) -> None:
-    if not transitions.operator_action(pipeline, note):
+    if not marks.operator_action(pipeline, note):
         raise IllegalAction("This pipeline has ended: there is nothing left to do.")
     publish_due(pipeline)
 

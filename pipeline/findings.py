@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from pipeline import db, transitions
+from pipeline import db, marks
 from pipeline.errors import IllegalAction
 from pipeline.models import Finding, FindingState
 from pipeline.run import Call
@@ -62,7 +62,7 @@ def list_for_a_person(finding: Finding, why: str = "") -> None:
         row.save(update_fields=["state", "why"])
         if row.pipeline_id is not None:
             note = {"code": "found_outside", "by": _BY, "detail": f"{row}: {row.why}"}
-            transitions.attention(row.pipeline_id, note)
+            marks.attention(row.pipeline_id, note)
     log.error("%s of pipeline %s: %s See the findings in the admin.", row, row.pipeline_id, row.why)
 
 
@@ -79,7 +79,7 @@ def end_repair(finding: Finding) -> None:
             return
         if finding.pipeline_id is not None:
             note = {"action": "remove", "by": _BY, "reason": f"{finding}: {finding.why}"}
-            transitions.note_of_ended(finding.pipeline_id, note)
+            marks.note_of_ended(finding.pipeline_id, note)
 
 
 def close_gone(reconciler: str, since: datetime | None, standing: Collection[tuple[str, str]]) -> None:
@@ -115,4 +115,4 @@ def _decide(pk: int, state: FindingState, *, by: str, note: str) -> None:
         Finding.objects.filter(pk=pk).update(state=state, by=by, note=note, closed_at=closed_at)
         if row.pipeline_id is not None:
             about = {"action": state.value, "by": by, "reason": f"{row}: {note}"}
-            transitions.note_of_ended(row.pipeline_id, about)
+            marks.note_of_ended(row.pipeline_id, about)

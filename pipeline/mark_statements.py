@@ -5,7 +5,7 @@ from typing import Final
 from pipeline.db import Statement
 from pipeline.statements import NOTE, TYPES
 
-# Somebody outside said: look again. `step` and `marks` serve an operator and a provider's bad news.
+# Somebody outside said: look again. `marks` is 1 where a person shall, as at a provider's bad news.
 HINT: Final = Statement(
     f"""
 WITH pipe AS (

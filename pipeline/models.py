@@ -1,7 +1,7 @@
 """The engine's tables: Pipeline, its Steps, its Events, its Attachments; Chore, Inbox.
 
-Read them freely; only pipeline/transitions.py writes `state` and what belongs to it. What must never be is
-a constraint here.
+Read them freely; only pipeline/transitions.py writes `state` and what belongs to it, pipeline/marks.py hints and
+marks beside it. What must never be is a constraint here.
 """
 
 from django.conf import settings

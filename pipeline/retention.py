@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.module_loading import import_string
 
-from pipeline import transitions
+from pipeline import marks
 from pipeline.conf import conf
 from pipeline.db import Statement
 from pipeline.errors import IllegalAction
@@ -93,7 +93,7 @@ def erase(pipeline: uuid.UUID, *, by: str, reason: str) -> bool:
         for name in conf().ALSO_ERASE:
             import_string(name)(pipeline)
         ERASE_ONE.rows({"pipeline": pipeline})
-        transitions.note_of_ended(pipeline, {"action": "erase", "by": by, "reason": reason})
+        marks.note_of_ended(pipeline, {"action": "erase", "by": by, "reason": reason})
     return True
 
 

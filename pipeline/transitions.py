@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline import circuit_statements, db, mark_statements, statements, sweep_statements
+from pipeline import circuit_statements, db, statements, sweep_statements
 from pipeline.conf import conf
 from pipeline.db import to_array, to_json
 from pipeline.ownership import LOCK_CLASS
 from pipeline.plan import Job, PipelineView, StepView, Undo, to_undo
 from pipeline.registry import known_jobs, providers
-from pipeline.states import BEGINS_FROM, DONE, PHASES, RUNNING, TERMINAL, EventType, PipelineState, StepState, Verb
+from pipeline.states import BEGINS_FROM, DONE, PHASES, RUNNING, EventType, PipelineState, StepState, Verb
 
 Json = Mapping[str, Any]
 
@@ -37,7 +37,6 @@ _BEGIN_NOTHING = dict.fromkeys(("begin", "begin_verb", "begin_state", "begin_eve
     ("begin_phases", "begin_from", "known", "providers"), "{}"
 )
 _OPEN = [PipelineState.STAGING, PipelineState.WAITING]
-_UNFINISHED = [*_OPEN, PipelineState.COMMITTING, PipelineState.ROLLING_BACK]
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,44 +292,6 @@ def record(job: Job, begun: Begun, data: Json, calls: Json) -> datetime | None:
     """Merge into the step's data and calls while its owner runs it; the database's time."""
     row = statements.RECORD.row(_guard(job, begun) | {"data": to_json(data), "calls": to_json(calls)})
     return row["now"] if row else None
-
-
-def hint(pipeline: uuid.UUID, note: Json, *, only_waiting: bool = False) -> bool:
-    """Look again now: a webhook came or the customer is back. False when there is nothing to look at."""
-    states = [PipelineState.WAITING] if only_waiting else _UNFINISHED
-    return _mark(pipeline, EventType.HINTED, note, states=states, marks=0)
-
-
-def operator_action(pipeline: uuid.UUID, note: Json) -> bool:
-    """A person asked to look again; who and why stand in the history."""
-    return _mark(pipeline, EventType.OPERATOR_ACTION, note, states=_UNFINISHED, marks=0)
-
-
-def attention(pipeline: uuid.UUID, note: Json) -> bool:
-    """Mark a pipeline, finished or not, for a person."""
-    return _mark(pipeline, EventType.ATTENTION, note, states=PipelineState.values, marks=1)
-
-
-def note_of_ended(pipeline: uuid.UUID, note: Json) -> bool:
-    """A person did something with an ended pipeline; who and why stand in its history."""
-    return _mark(pipeline, EventType.OPERATOR_ACTION, note, states=sorted(TERMINAL), marks=0)
-
-
-def acknowledge(pipeline: uuid.UUID, seq: int, kept: int, note: Json) -> bool:
-    """Take away all marks but the steps' own, which were so many at `seq`. False when there are no others."""
-    params = {"pipeline": pipeline, "seen_seq": seq, "kept": kept, "note": to_json(note)}
-    return mark_statements.ACKNOWLEDGE.row(params) is not None
-
-
-def _mark(pipeline: uuid.UUID, event: EventType, note: Json, *, states: Sequence[str], marks: int) -> bool:
-    params = {
-        "pipeline": pipeline,
-        "from_states": to_array(tuple(states)),
-        "event": event.value,
-        "note": to_json(note),
-        "marks": marks,
-    }
-    return mark_statements.HINT.row(params) is not None
 
 
 def release_abandoned() -> list[tuple[uuid.UUID, str]]:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from pipeline import transitions
+from pipeline import marks
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline, Step
 from pipeline.start import Started, start
@@ -34,7 +34,7 @@ def withdraw(posting: Posting, *, by: str, reason: str, user: int | None = None)
     with transaction.atomic():
         started = _start(WithdrawPosting, posting, given, user=user)
         if started.is_new:
-            transitions.operator_action(started.id, {"action": "withdraw", "by": by, "reason": reason})
+            marks.operator_action(started.id, {"action": "withdraw", "by": by, "reason": reason})
     return started
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from pipeline import actions, transitions
+from pipeline import actions, marks
 from pipeline.api.problems import Problem
 from pipeline.models import Inbox, Pipeline, Step
 from pipeline.states import PipelineState
@@ -154,7 +154,7 @@ def _is_ours(pipeline: uuid.UUID) -> bool:
 
 def _tell_bad_news(pipeline: uuid.UUID, code: str) -> None:
     if Pipeline.objects.filter(pk=pipeline, state=PipelineState.COMMITTED).exists():
-        transitions.attention(pipeline, {"code": code, "by": "stripe"})
+        marks.attention(pipeline, {"code": code, "by": "stripe"})
 
 
 def _dict(value: object) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from pipeline import transitions
+from pipeline import marks
 from pipeline.models import Event, Pipeline
 
 REASON = "The provider is back"
@@ -131,7 +131,7 @@ def test_what_an_unfinished_one_holds_is_not_erased(begin, operator):
 
 def test_a_provider_s_bad_news_is_acknowledged(begin, operator):
     hand = begin()
-    transitions.attention(hand.pipeline, {"code": "disputed", "by": "stripe"})
+    marks.attention(hand.pipeline, {"code": "disputed", "by": "stripe"})
     assert "/operate/acknowledge/" in operator.get(page_of(hand)).content.decode()
     operator.post(place(hand, "acknowledge"), {"reason": REASON})
     assert hand.row().attention == 0

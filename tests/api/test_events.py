@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from pipeline import actions, transitions
+from pipeline import actions, marks
 from pipeline.testing import drain
 from tests.api.conftest import APPS, problem
 
@@ -67,7 +67,7 @@ def test_the_public_history_does_not_name_operators(http, begin):
     pipeline = begin()
     actions.retry_now(pipeline, by="ann@example.com", reason="the customer phoned: +49 40 123")
     actions.hint(pipeline, by="stripe")
-    transitions.attention(pipeline, {"code": "disputed", "detail": "internal"})
+    marks.attention(pipeline, {"code": "disputed", "detail": "internal"})
     text = http.get(URL.format(pipeline)).content.decode()
     assert "ann@example.com" not in text
     assert "phoned" not in text

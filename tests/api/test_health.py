@@ -88,11 +88,11 @@ def test_the_broker_of_the_tests_is_up():
 
 
 def test_metrics_tell_of_pipelines_and_requests(http, begin):
-    from pipeline import transitions
+    from pipeline import marks
 
     pipelines = [begin() for _ in range(3)]
     Pipeline.objects.filter(pk=pipelines[0]).update(due_at="2020-01-01T00:00:00Z")
-    transitions.attention(pipelines[1], {"code": "x"})
+    marks.attention(pipelines[1], {"code": "x"})
     for name, error in (("well", ""), ("ill", "ValueError")):
         Chore.objects.create(name=name, error=error, began_at=timezone.now(), due_at=timezone.now())
     http.get("/healthz")

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from pipeline import actions, transitions
+from pipeline import actions, marks, transitions
 from pipeline.api import resource
 from pipeline.errors import Refused, Unavailable
 from pipeline.models import Pipeline, Step
@@ -184,7 +184,7 @@ def test_a_skipped_step_counts_as_done(http, begin, broker):
 
 def test_needs_attention_is_shown(http, begin):
     pipeline = begin()
-    transitions.attention(pipeline, {"code": "x"})
+    marks.attention(pipeline, {"code": "x"})
     assert shown(http, pipeline)["needs_attention"] is True
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline import actions, attention, transitions
+from pipeline import actions, attention, marks
 from pipeline.conf import conf
 from pipeline.errors import IllegalAction
 from pipeline.models import Event, Pipeline, Step
@@ -49,7 +49,7 @@ def try_until(pipeline, broker, passed):
         broker.deliver_all()
 
 
-def marks(pipeline):
+def times_marked(pipeline):
     return Event.objects.filter(pipeline=pipeline, type="attention").count()
 
 
@@ -61,9 +61,9 @@ def test_a_job_that_fails_for_fifteen_minutes_is_marked_once_and_tried_on(failin
     pipeline = begin(posting)
     broker.deliver_all()
     try_until(pipeline, broker, timedelta(minutes=7))
-    assert marks(pipeline) == 0
+    assert times_marked(pipeline) == 0
     try_until(pipeline, broker, timedelta(hours=3))
-    assert marks(pipeline) == 1
+    assert times_marked(pipeline) == 1
     assert Pipeline.objects.get(pk=pipeline).attention == 1
     last = Event.objects.filter(pipeline=pipeline, type="attempt_failed").latest("seq")
     delay = Step.objects.get(pipeline=pipeline, name=last.step).due_at - last.at
@@ -91,9 +91,9 @@ def test_what_is_expected_is_waited_for_without_a_mark_and_the_quarter_of_an_hou
     assert timedelta(hours=19, minutes=58) < until_due(pipeline) <= timedelta(hours=20)
     advance(until_due(pipeline), pipeline)
     try_until(pipeline, broker, timedelta(minutes=7))
-    assert marks(pipeline) == 0
+    assert times_marked(pipeline) == 0
     try_until(pipeline, broker, timedelta(minutes=30))
-    assert marks(pipeline) == 1
+    assert times_marked(pipeline) == 1
     world._scripts.clear()
     assert drain(pipeline, broker) == ("rolled_back" if failing == "logo.rollback" else "committed")
 
@@ -110,7 +110,7 @@ def test_a_staging_that_fails_marks_nothing(posting, begin, broker, world):
     world.will("logo.stage", *[Unavailable("down")] * 50)
     pipeline = begin(posting)
     assert drain(pipeline, broker) == "rolled_back"
-    assert marks(pipeline) == 0
+    assert times_marked(pipeline) == 0
 
 
 def test_a_person_is_told_once_of_each_mark(posting, begin, broker, world, tune):
@@ -123,7 +123,7 @@ def test_a_person_is_told_once_of_each_mark(posting, begin, broker, world, tune)
         attention.tell_untold()
     assert told == [str(pipeline)]
     assert Pipeline.objects.get(pk=pipeline).attention_told_at is not None
-    transitions.attention(pipeline, {"code": "dispute"})
+    marks.attention(pipeline, {"code": "dispute"})
     attention.tell_untold()
     assert told == [str(pipeline)] * 2
     drain(pipeline, broker)
@@ -160,7 +160,7 @@ def test_a_teller_that_fails_stops_no_sweep_and_is_called_again_a_minute_later(
 def test_a_finished_pipeline_can_be_marked_and_stays_as_it_is(posting, begin, broker):
     pipeline = begin(posting)
     drain(pipeline, broker)
-    assert transitions.attention(pipeline, {"code": "dispute"})
+    assert marks.attention(pipeline, {"code": "dispute"})
     row = Pipeline.objects.get(pk=pipeline)
     assert (row.state, row.attention, row.due_at) == ("committed", 1, None)
 
@@ -168,8 +168,8 @@ def test_a_finished_pipeline_can_be_marked_and_stays_as_it_is(posting, begin, br
 def test_a_mark_of_no_step_goes_when_a_person_acknowledges_it(posting, begin, broker):
     pipeline = begin(posting)
     drain(pipeline, broker)
-    transitions.attention(pipeline, {"code": "disputed"})
-    transitions.attention(pipeline, {"code": "refunded_at_stripe"})
+    marks.attention(pipeline, {"code": "disputed"})
+    marks.attention(pipeline, {"code": "refunded_at_stripe"})
     actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
     row = Pipeline.objects.get(pk=pipeline)
     assert (row.state, row.attention, row.due_at) == ("committed", 0, None)
@@ -177,7 +177,7 @@ def test_a_mark_of_no_step_goes_when_a_person_acknowledges_it(posting, begin, br
     assert note == {"action": "acknowledge", "by": "ann", "reason": "settled with the customer"}
     with pytest.raises(IllegalAction, match="no mark"):
         actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
-    transitions.attention(pipeline, {"code": "disputed"})
+    marks.attention(pipeline, {"code": "disputed"})
     assert Pipeline.objects.get(pk=pipeline).attention == 1
 
 
@@ -187,7 +187,7 @@ def test_a_step_s_own_mark_is_not_acknowledged_and_goes_when_its_job_succeeds(po
     broker.deliver_all()
     with pytest.raises(IllegalAction, match="a step's goes when its job succeeds"):
         actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
-    transitions.attention(pipeline, {"code": "disputed"})
+    marks.attention(pipeline, {"code": "disputed"})
     actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
     assert Pipeline.objects.get(pk=pipeline).attention == 1
     assert drain(pipeline, broker) == "committed"
@@ -197,10 +197,10 @@ def test_a_step_s_own_mark_is_not_acknowledged_and_goes_when_its_job_succeeds(po
 def test_a_mark_that_comes_while_a_person_acknowledges_stays(posting, begin, broker):
     pipeline = begin(posting)
     drain(pipeline, broker)
-    transitions.attention(pipeline, {"code": "disputed"})
+    marks.attention(pipeline, {"code": "disputed"})
     seen = Pipeline.objects.get(pk=pipeline).seq
-    transitions.attention(pipeline, {"code": "refunded_at_stripe"})
-    assert not transitions.acknowledge(pipeline, seen, 0, {})
+    marks.attention(pipeline, {"code": "refunded_at_stripe"})
+    assert not marks.acknowledge(pipeline, seen, 0, {})
     assert Pipeline.objects.get(pk=pipeline).attention == 2
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from django.db import transaction
 
-from pipeline import actions, transitions
+from pipeline import actions, marks, transitions
 from pipeline.models import Event
 from pipeline.plan import Job
 from pipeline.states import (
@@ -68,7 +68,7 @@ def waiting(hand):
 
 def waited(hand):
     hand.wait(hand.claim("logo"))
-    transitions.hint(hand.pipeline, {})
+    marks.hint(hand.pipeline, {})
     hand.do("logo")
     return "logo"
 
@@ -82,7 +82,7 @@ def decided_after_waiting(hand):
     for step in STEPS[:-1]:
         hand.do(step)
     hand.wait(hand.claim("email"))
-    transitions.hint(hand.pipeline, {})
+    marks.hint(hand.pipeline, {})
     hand.do("email")
     return "payment"
 
@@ -341,9 +341,9 @@ def attempts(hand, name):
         yield f"wait {verb}", lambda begun=begun: hand.wait(begun)
         yield f"refuse {verb}", lambda begun=begun: hand.refuse(begun)
     yield "cancel", hand.cancel
-    yield "hint", lambda: transitions.hint(hand.pipeline, {}) or None
-    yield "hint while waiting", lambda: transitions.hint(hand.pipeline, {}, only_waiting=True) or None
-    yield "operator", lambda: transitions.operator_action(hand.pipeline, {}) or None
+    yield "hint", lambda: marks.hint(hand.pipeline, {}) or None
+    yield "hint while waiting", lambda: marks.hint(hand.pipeline, {}, only_waiting=True) or None
+    yield "operator", lambda: marks.operator_action(hand.pipeline, {}) or None
 
 
 def outcomes(hand, name):
