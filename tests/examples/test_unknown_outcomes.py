@@ -9,8 +9,9 @@ import pytest
 from django.db.models import F
 
 from examples.ledger_orders.models import Buyer
+from examples.registrations.providers import supabase
 from pipeline import actions
-from pipeline.models import Pipeline
+from pipeline.models import Pipeline, Step
 from pipeline.sweep import sweep_once
 from pipeline.testing import ScriptedBroker, advance, crash_at, drain, state_of
 from tests.examples.conftest import balance
@@ -27,16 +28,21 @@ def arm(outside: Outside, provider: str, route: str, kind: str) -> None:
     outside.fault(provider, route, kind, times=1, **more)
 
 
-def a_day_later(outside: Outside, kind: str) -> None:
+def a_day_later(outside: Outside, kind: str, has_arrived: Callable[[Outside], bool] | None = None) -> None:
     """The fault has struck, and what it held back is there. Staging's deadline is not what is tested here."""
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
     until = time.monotonic() + 5
-    while kind == "late" and all(entry["client_saw_answer"] for entry in outside.sandbox.ledger()):
+    while kind == "late" and not (has_arrived or is_in_the_ledger)(outside):
         assert time.monotonic() < until, "the late request never arrived"
         time.sleep(0.01)
     Pipeline.objects.filter(state="staging").update(deadline_at=F("deadline_at") + 2 * A_DAY)
     outside.sandbox.post("clock", {"advance": A_DAY.total_seconds()})
     advance(A_DAY)
+
+
+def is_in_the_ledger(outside: Outside) -> bool:
+    """An effect whose client had given up."""
+    return any(not entry["client_saw_answer"] for entry in outside.sandbox.ledger())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,6 +85,28 @@ def test_an_institution_is_registered_once(
     a_day_later(outside, kind)
     assert drain(pipeline, broker) == "committed"
     assert_registered(outside, pipeline)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_director_is_let_in(
+    outside: Outside, broker: ScriptedBroker, register: Callable[..., uuid.UUID], kind: str
+) -> None:
+    arm(outside, "supabase", "users.update", kind)
+    pipeline = register()
+    broker.deliver_all()
+    assert state_of(pipeline) == "committing"
+    # Letting somebody in is no effect of the ledger's: only the user shows it.
+    a_day_later(outside, kind, has_arrived=lambda _: is_admitted(pipeline))
+    assert is_admitted(pipeline) == (kind != "timeout_before"), "the fault is not the one that was meant"
+    assert drain(pipeline, broker) == "committed"
+    assert is_admitted(pipeline)
+    assert_registered(outside, pipeline)
+
+
+def is_admitted(pipeline: uuid.UUID) -> bool:
+    """Whether the director can log in, by Supabase's own account."""
+    found = supabase.user(Step.objects.get(pipeline_id=pipeline, name="user").data["user"])
+    return found is not None and found.is_admitted
 
 
 @pytest.mark.parametrize("kind", KINDS)
