@@ -110,6 +110,8 @@ class PostingAdmin(_PostingAdmin):
             "opts": self.opts,
             "title": "Withdraw and refund",
             "media": self.media,
+            "action": "withdraw",
+            "selected": [posting.pk for posting in postings],
             "postings": [(posting, presentation.price(posting.plan)) for posting in postings],
             "form": form,
             "back": request.get_full_path(),

@@ -79,6 +79,7 @@ class CircuitAdmin(_ModelAdmin):
             "state": self.state(row),
             "error": self.last_error(row),
             "form": form if may_close and row.opened_at is not None else None,
+            "back": reverse("admin:pipeline_circuit_changelist"),
         }
         return TemplateResponse(request, "admin/pipeline/circuit/circuit.html", context)
 

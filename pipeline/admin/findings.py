@@ -82,8 +82,15 @@ class FindingAdmin(_ModelAdmin):
     ) -> HttpResponse | None:
         form = NoteForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
-            context = {"opts": self.opts, "title": name.capitalize(), "name": name, "findings": rows, "form": form}
-            context |= self.admin_site.each_context(request)
+            context = self.admin_site.each_context(request) | {
+                "opts": self.opts,
+                "title": name.capitalize(),
+                "action": name,
+                "selected": [finding.pk for finding in rows],
+                "findings": rows,
+                "form": form,
+                "back": request.get_full_path(),
+            }
             return TemplateResponse(request, "admin/pipeline/finding/decide.html", context)
         for finding in rows:
             try:

@@ -256,8 +256,8 @@ class PipelineAdmin(_ModelAdmin):
             "operation": operation,
             "pipelines": [(pipeline, self.state_shown(pipeline), _address(pipeline)) for pipeline in pipelines],
             "form": form,
-            "is_bulk": is_bulk,
-            "selected": [str(pipeline.pk) for pipeline in pipelines],
+            "action": operation.name if is_bulk else None,
+            "selected": [pipeline.pk for pipeline in pipelines],
             "back": back,
         }
         return TemplateResponse(request, "admin/pipeline/pipeline/operate.html", context)
