@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from pipeline.admin.operations import ReasonForm
 from pipeline.admin.paginator import EstimatingPaginator
+from pipeline.admin.read_only import ReadOnly
 from pipeline.errors import IllegalAction
 from postings import endings, presentation
 from postings.models import Plan, Posting, PostingState
@@ -48,8 +49,8 @@ class PlanAdmin(_PlanAdmin):
 
 
 @admin.register(Posting)
-class PostingAdmin(_PostingAdmin):
-    """Read-only, with links to the public page and to the pipelines; whoever may can withdraw."""
+class PostingAdmin(ReadOnly, _PostingAdmin):
+    """With links to the public page and to the pipelines; whoever may can withdraw."""
 
     list_display = ["title", "company_name", "state", "published_at", "expires_at"]
     list_filter = ["state"]
@@ -141,18 +142,6 @@ class PostingAdmin(_PostingAdmin):
     def place(self, posting: Posting) -> str:
         """As the public sees it."""
         return presentation.place(posting)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Postings are made by pipelines."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Posting | None = None) -> bool:
-        """What was paid for is not edited by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Posting | None = None) -> bool:
-        """A paid posting is not deleted by hand."""
-        return False
 
 
 def _pipeline_link(pipeline: uuid.UUID) -> SafeString:

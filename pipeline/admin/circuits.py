@@ -11,6 +11,7 @@ from django.urls import reverse
 from pipeline import circuit
 from pipeline.admin.operations import ReasonForm
 from pipeline.admin.outlook import failure
+from pipeline.admin.read_only import ReadOnly
 from pipeline.errors import IllegalAction
 from pipeline.models import Circuit
 
@@ -21,24 +22,12 @@ else:
 
 
 @admin.register(Circuit)
-class CircuitAdmin(_ModelAdmin):
+class CircuitAdmin(ReadOnly, _ModelAdmin):
     """Providers that have failed. Staff with the view permission look; those with `close_circuit` close."""
 
     list_display = ["provider", "state", "failures", "last_error"]
     ordering = ["provider"]
     actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """A row comes with a provider's first outage."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Circuit | None = None) -> bool:
-        """It is never edited by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Circuit | None = None) -> bool:
-        """Closing it is enough."""
-        return False
 
     @admin.display(description="circuit")
     def state(self, row: Circuit) -> str:

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pipeline import findings
+from pipeline.admin.read_only import ReadOnly
 from pipeline.errors import IllegalAction
 from pipeline.models import Finding
 
@@ -34,26 +35,14 @@ class NoteForm(forms.Form):
 
 
 @admin.register(Finding)
-class FindingAdmin(_ModelAdmin):
-    """Read-only; those with `operate_pipeline` acknowledge and resolve."""
+class FindingAdmin(ReadOnly, _ModelAdmin):
+    """What `manage.py reconcile` has found; those with `operate_pipeline` acknowledge and resolve."""
 
     list_display = ["kind", "object_id", "pipeline", "state", "why", "found_at", "by"]
     list_filter = ["state", "kind"]
     search_fields = ["object_id", "pipeline_id"]
     search_help_text = "What its provider calls it, or a pipeline's whole id."
     actions = ["acknowledge", "resolve"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """`manage.py reconcile` finds them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Finding | None = None) -> bool:
-        """Not by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Finding | None = None) -> bool:
-        """They are kept."""
-        return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whoever operates pipelines."""

@@ -19,6 +19,7 @@ from pipeline.admin.filters import AgeFilter, AttentionFilter, WorkflowFilter
 from pipeline.admin.operations import OPERATIONS, Operation, ReasonForm, SkipForm, perform
 from pipeline.admin.outlook import failure, jobs_at_work, outlook
 from pipeline.admin.paginator import EstimatingPaginator
+from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.timeline import SHOWN_EVENTS, as_text, newest_events, step_rows
 from pipeline.models import Pipeline, Step
 from pipeline.states import PipelineState
@@ -44,7 +45,7 @@ def _bulk(name: str) -> Any:
 
 
 @admin.register(Pipeline)
-class PipelineAdmin(_ModelAdmin):
+class PipelineAdmin(ReadOnly, _ModelAdmin):
     """Staff with the view permission look; those with `operate_pipeline` act, and see the input."""
 
     list_display = [
@@ -73,18 +74,6 @@ class PipelineAdmin(_ModelAdmin):
         css = {"all": ["pipeline/admin.css"]}
 
     # --- permissions ----------------------------------------------------------------------------
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Pipelines are made by submissions."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Pipeline | None = None) -> bool:
-        """State is never edited by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Pipeline | None = None) -> bool:
-        """A pipeline's history is kept."""
-        return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whether the user may act, and see what the customer has submitted."""
