@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from pipeline.admin.operations import ReasonForm
 from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
+from pipeline.admin.reasons import ReasonForm
 from pipeline.errors import IllegalAction
 from postings import endings, presentation
 from postings.models import Plan, Posting, PostingState

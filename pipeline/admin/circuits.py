@@ -9,9 +9,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from pipeline import circuit
-from pipeline.admin.operations import ReasonForm
 from pipeline.admin.outlook import failure
 from pipeline.admin.read_only import ReadOnly
+from pipeline.admin.reasons import ClosingForm
 from pipeline.errors import IllegalAction
 from pipeline.models import Circuit
 
@@ -55,8 +55,7 @@ class CircuitAdmin(ReadOnly, _ModelAdmin):
         may_close = request.user.has_perm("pipeline.close_circuit")
         if request.method == "POST" and not may_close:
             raise PermissionDenied
-        form = ReasonForm(request.POST if request.method == "POST" else None)
-        form.fields["reason"].help_text = "Written to the circuit's history beside your name. No personal data, please."
+        form = ClosingForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             self._close(request, row, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:pipeline_circuit_change", args=[row.pk]))

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from pipeline import findings
 from pipeline.admin.read_only import ReadOnly
+from pipeline.admin.reasons import NoteForm
 from pipeline.errors import IllegalAction
 from pipeline.models import Finding
 
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Finding]
 else:
     _ModelAdmin = admin.ModelAdmin
-
-
-class NoteForm(forms.Form):
-    """What was done about it."""
-
-    note = forms.CharField(
-        min_length=5,
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
-        help_text="Kept beside your name, and in the pipeline's history. No personal data, please.",
-    )
 
 
 @admin.register(Finding)

@@ -8,14 +8,10 @@ from django import forms
 
 from pipeline import actions, retention
 from pipeline.admin.outlook import outlook
+from pipeline.admin.reasons import ReasonForm
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline, Step
 from pipeline.states import OPEN, PipelineState, StepState, Wave
-
-
-def _erase(pipeline: uuid.UUID, *, by: str, reason: str) -> None:
-    retention.erase(pipeline, by=by, reason=reason)
-
 
 _SKIPPABLE = (StepState.COMMITTING, StepState.ROLLING_BACK)
 
@@ -27,7 +23,7 @@ class Operation:
     name: str
     label: str
     explanation: str
-    apply: Callable[[uuid.UUID, str, str, str], None]
+    apply: Callable[[uuid.UUID, str, str, str], object]
     is_offered: Callable[[Pipeline, Sequence[Step]], bool]
     takes_step: bool = False
 
@@ -76,7 +72,7 @@ OPERATIONS = {
             "Erase personal data",
             "What was submitted is erased for good, with the steps and the history: it can neither be refunded nor "
             "looked into from here afterwards. The key, the id and the end stay, and that you have done this.",
-            lambda pipeline, _, by, reason: _erase(pipeline, by=by, reason=reason),
+            lambda pipeline, _, by, reason: retention.erase(pipeline, by=by, reason=reason),
             lambda pipeline, _: pipeline.is_terminal and pipeline.reaped_at is None,
         ),
         Operation(
@@ -91,19 +87,8 @@ OPERATIONS = {
 }
 
 
-class ReasonForm(forms.Form):
-    """Why: it stands in the pipeline's history for ever."""
-
-    reason = forms.CharField(
-        min_length=5,
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
-        help_text="Written to the pipeline's history beside your name. No personal data, please.",
-    )
-
-
 class SkipForm(ReasonForm):
-    """The same for one step."""
+    """Which step, and why."""
 
     step = forms.ChoiceField(help_text="Only a step whose commit or rollback is open and not being worked on.")
     field_order = ["step", "reason"]

@@ -16,10 +16,11 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from pipeline.admin.filters import AgeFilter, AttentionFilter, WorkflowFilter
-from pipeline.admin.operations import OPERATIONS, Operation, ReasonForm, SkipForm, perform
+from pipeline.admin.operations import OPERATIONS, Operation, SkipForm, perform
 from pipeline.admin.outlook import failure, jobs_at_work, outlook
 from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
+from pipeline.admin.reasons import ReasonForm
 from pipeline.admin.timeline import SHOWN_EVENTS, as_text, newest_events, step_rows
 from pipeline.models import Pipeline, Step
 from pipeline.states import PipelineState
