@@ -5,6 +5,7 @@ remove is removed under a stored key; the rest is listed for a person (Finding).
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,26 +56,26 @@ class Dealt:
     done: str
 
 
-class Reconciler:
+class Reconciler(ABC):
     """One kind of things outside. `workflows` are those whose pipelines make them."""
 
     workflows: ClassVar[tuple[str, ...]] = ()
 
+    @abstractmethod
     def things(self, since: datetime | None) -> Iterable[Thing]:
         """All that carry a mark and were made since; raises the provider's failures."""
-        raise NotImplementedError
 
+    @abstractmethod
     def again(self, thing: Thing) -> Thing | None:
         """The same as it is now; None when it is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, thing: Thing, facts: Facts | None) -> Verdict | None:
         """None when it may be there. `facts` is its pipeline, None when no pipeline of `workflows` has the mark."""
-        raise NotImplementedError
 
+    @abstractmethod
     def repair(self, thing: Thing, repair: Repair) -> None:
         """Remove it, by calls that `repair` stores before they are sent. Refused: a person decides after all."""
-        raise NotImplementedError
 
 
 def reconcile_recent() -> None:
