@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from pipeline.admin.paginator import about
+from pipeline.estimate import about
 from pipeline.models import Pipeline
 from pipeline.states import TERMINAL, PipelineState
 

@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from pipeline.admin import paginator
+from pipeline import estimate
+from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.models import Pipeline
 
 LIST = reverse("admin:pipeline_pipeline_changelist")
@@ -65,22 +66,22 @@ def test_the_list_never_counts_the_whole_table(begin, viewer):
         viewer.get(LIST, {"state__exact": "staging", "_facets": "True"})
     counts = [query["sql"] for query in queries if "COUNT(" in query["sql"] and "pipeline_pipeline" in query["sql"]]
     assert counts
-    assert all(f"LIMIT {paginator.EXACT_UP_TO + 1}" in sql for sql in counts)
+    assert all(f"LIMIT {estimate.EXACT_UP_TO + 1}" in sql for sql in counts)
 
 
 def test_beyond_a_bound_the_count_is_the_planners_estimate(begin, monkeypatch):
-    monkeypatch.setattr(paginator, "EXACT_UP_TO", 2)
-    monkeypatch.setattr(paginator, "_estimate", lambda rows: 70_000)
+    monkeypatch.setattr(estimate, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(estimate, "_estimate", lambda rows: 70_000)
     begin()
-    assert paginator.EstimatingPaginator(Pipeline.objects.order_by("pk"), 10).count == 1
+    assert EstimatingPaginator(Pipeline.objects.order_by("pk"), 10).count == 1
     for _ in range(3):
         begin()
-    assert paginator.EstimatingPaginator(Pipeline.objects.order_by("pk"), 10).count == 70_000
+    assert EstimatingPaginator(Pipeline.objects.order_by("pk"), 10).count == 70_000
 
 
 def test_the_planner_is_asked_for_the_rows_that_a_filter_leaves(begin):
     begin()
-    assert paginator._estimate(Pipeline.objects.filter(state="staging")) >= 1
+    assert estimate._estimate(Pipeline.objects.filter(state="staging")) >= 1
 
 
 @pytest.mark.parametrize(
