@@ -11,12 +11,13 @@ from django.db.models.functions import Now
 
 from pipeline import db, marks
 from pipeline.errors import IllegalAction
-from pipeline.models import Finding, FindingState
+from pipeline.models import Finding, FindingState, Pipeline
 from pipeline.run import Call
 
 log = logging.getLogger(__name__)
 
 _BY = "reconcile"  # who has done it, in a pipeline's history
+_CLOSED_BY_ITSELF = (FindingState.GONE, FindingState.REPAIRED)
 
 
 class Repair:
@@ -41,15 +42,25 @@ class Repair:
 def found(
     reconciler: str, kind: str, object_id: str, pipeline: uuid.UUID | None, made_at: datetime, why: str
 ) -> Finding:
-    """The thing's finding, made open if there is none or if it was closed without a person."""
+    """The thing's finding, open if it is new, closed without a person, or not what a person resolved any more."""
     given = {"reconciler": reconciler, "pipeline_id": pipeline, "made_at": made_at, "why": why}
     made, is_new = Finding.objects.get_or_create(
         kind=kind, object_id=object_id, defaults=given | {"state": FindingState.REPAIRING}
     )
-    if not is_new and made.state in (FindingState.GONE, FindingState.REPAIRED):
-        Finding.objects.filter(pk=made.pk).update(**given, state=FindingState.REPAIRING, closed_at=None)
+    if not is_new and (made.state in _CLOSED_BY_ITSELF or _is_another(made, made_at)):
+        Finding.objects.filter(pk=made.pk).update(**given, state=FindingState.REPAIRING, closed_at=None, by="", note="")
         made.refresh_from_db()
     return made
+
+
+def _is_another(finding: Finding, made_at: datetime) -> bool:
+    """Whether a person resolved something else: a thing that was made anew since, or a pipeline that ended since."""
+    if finding.state != FindingState.RESOLVED:
+        return False
+    if finding.made_at < made_at:
+        return True
+    ended_since = Pipeline.objects.filter(finished_at__gt=finding.closed_at)
+    return finding.pipeline_id is not None and ended_since.filter(pk=finding.pipeline_id).exists()
 
 
 def list_for_a_person(finding: Finding, why: str = "") -> None:
@@ -100,14 +111,18 @@ def acknowledge(finding: int, *, by: str, note: str) -> None:
 
 
 def resolve(finding: int, *, by: str, note: str) -> None:
-    """A person has decided: it is closed, and not raised again. IllegalAction when it is closed already."""
+    """A person has decided: it is closed, and not raised again. IllegalAction when a person has closed it already.
+
+    What is gone, or was repaired, may still be resolved: `verify` counts what has happened, whatever is left of it.
+    """
     _decide(finding, FindingState.RESOLVED, by=by, note=note)
 
 
 def _decide(pk: int, state: FindingState, *, by: str, note: str) -> None:
     with transaction.atomic():
         row = Finding.objects.select_for_update().filter(pk=pk).first()
-        if row is None or not row.is_open:
+        may_be_closed = state == FindingState.RESOLVED and row is not None and row.state in _CLOSED_BY_ITSELF
+        if row is None or not (row.is_open or may_be_closed):
             raise IllegalAction("This finding is closed: look at the pipeline's history for what became of it.")
         if row.state == FindingState.REPAIRING:
             raise IllegalAction("This finding is being repaired: look at it again after the next run.")

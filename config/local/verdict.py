@@ -14,7 +14,7 @@ SECONDS = 60.0
 
 def violations(env: Mapping[str, str], since: datetime, root: Path = ROOT) -> list[str]:
     """A sentence for each violation by pipelines made since; empty when all is as it should be."""
-    command = [sys.executable, "manage.py", "verify", "--json", "--since", since.isoformat()]
+    command = [sys.executable, "manage.py", "verify", "--strict", "--json", "--since", since.isoformat()]
     done = subprocess.run(
         command, env=dict(env), cwd=root, capture_output=True, text=True, timeout=SECONDS, check=False
     )

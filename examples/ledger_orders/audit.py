@@ -40,8 +40,9 @@ def _compare(scope: Scope, orders: Iterable[Facts], outside: Transactions) -> It
         yield from _wrong(facts, [each for each in outside.get(str(facts.id), []) if each.status != "archived"])
     if scope.pipeline is None:
         for mark in nobodys(outside, [WORKFLOW]):
-            found = f"{', '.join(each.id for each in outside[mark])} under the mark {mark}, which is none's"
-            yield Violation("I5", pipeline_of(mark), "a pipeline for every transaction", found, _RECONCILE)
+            ids = tuple(each.id for each in outside[mark])
+            found = f"{', '.join(ids)} under the mark {mark}, which is none's"
+            yield Violation("I5", pipeline_of(mark), "a pipeline for every transaction", found, _RECONCILE, ids)
 
 
 def _wrong(facts: Facts, live: list[Marked]) -> Iterator[Violation]:
@@ -54,7 +55,8 @@ def _wrong(facts: Facts, live: list[Marked]) -> Iterator[Violation]:
             yield from _wrong_item(facts, step, own)
     if state == PipelineState.ROLLED_BACK and live:
         found = ", ".join(f"{each.id} is {each.status}" for each in live)
-        yield Violation("I3", facts.id, "every transaction archived", found, _MONEY if posted else _RECONCILE)
+        ids = tuple(each.id for each in live)
+        yield Violation("I3", facts.id, "every transaction archived", found, _MONEY if posted else _RECONCILE, ids)
     elif state in OPEN and posted:
         found = f"{', '.join(each.id for each in posted)} in a pipeline {state}"
         yield Violation("I2", facts.id, "nothing posted before the decision", found, _MONEY)

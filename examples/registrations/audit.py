@@ -54,7 +54,8 @@ def _compare(scope: Scope, registrations: Iterable[Registration], outside: Users
     if scope.pipeline is None:
         for mark in nobodys(outside, [WORKFLOW]):
             found = f"the user {', '.join(outside[mark])}, whose mark {mark} is none's"
-            yield Violation("I5", pipeline_of(mark), "a pipeline for every user", found, _RECONCILE)
+            ids = tuple(outside[mark])
+            yield Violation("I5", pipeline_of(mark), "a pipeline for every user", found, _RECONCILE, ids)
 
 
 def _wrong(registration: Registration, users: list[User]) -> Iterator[Violation]:
@@ -70,7 +71,8 @@ def _wrong(registration: Registration, users: list[User]) -> Iterator[Violation]
             yield Violation("I2", facts.id, "an institution in its trial", f"it is {registration.institution}")
     elif state == PipelineState.ROLLED_BACK:
         if users:
-            yield Violation("I3", facts.id, "no user", users[0].id, _RECONCILE)
+            ids = tuple(user.id for user in users)
+            yield Violation("I3", facts.id, "no user", ", ".join(ids), _RECONCILE, ids)
         if registration.institution is not None:
             yield Violation("I3", facts.id, "no institution", f"one that is {registration.institution}")
     elif state in OPEN and (admitted or registration.institution == InstitutionState.TRIAL):

@@ -11,13 +11,18 @@ NEXT_STEP: Final = "read its history in the admin, then the provider's dashboard
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One invariant (I1 to I12, docs/guarantees.md) that does not hold. `pipeline` is None where none is to blame."""
+    """One invariant (I1 to I12, docs/guarantees.md) that does not hold. `pipeline` is None where none is to blame.
+
+    `objects` are all the things outside that make it one, as their provider calls them; empty where that is not
+    known. A person who has resolved the finding of each has resolved it (pipeline/verification/resolved.py).
+    """
 
     invariant: str
     pipeline: uuid.UUID | None
     expected: str
     found: str
     next_step: str = NEXT_STEP
+    objects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ def read(since: datetime | None) -> Outside:
         if not intent.reference:
             continue
         traces = outside.of[intent.reference]
-        traces.authorised += intent.was_held
+        traces.authorised += [intent.id] if intent.was_held else []
         outside.refunded[intent.id] = intent.amount_refunded
         if intent.status == "succeeded":
             traces.captured.append((intent.id, (intent.amount_received, intent.currency)))

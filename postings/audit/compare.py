@@ -1,7 +1,7 @@
 """All postings' pipelines of a scope against the world outside; and what is outside against the pipelines."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -11,8 +11,8 @@ from pipeline.models import Pipeline
 from pipeline.states import PipelineState
 from pipeline.verification import Facts, Ids, Scope, Violation, nobodys, pipeline_of, read_all
 from postings.audit.ending import ENDS_AS, Ending, wrong_ending
-from postings.audit.publication import Purchase, wrong_purchase
-from postings.audit.traces import Outside, Traces
+from postings.audit.publication import Purchase, paid_by, wrong_purchase
+from postings.audit.traces import Money, Outside, Traces
 from postings.models import Posting
 
 SOLD: Final = "publish_posting"
@@ -34,20 +34,23 @@ def sold_and_ended(scope: Scope, ids: Ids) -> Iterator[Pair]:
 def compare(scope: Scope, pairs: Iterable[Pair], outside: Outside) -> Iterator[Violation]:
     """Every violation of them; then what is outside without them, and the money as a whole."""
     net: Counter[str] = Counter()
+    sold: set[str | None] = set()
     for pair in pairs:
         if isinstance(pair, Ending):
             yield from wrong_ending(pair, outside)
             continue
         traces = outside.of.get(str(pair.facts.id), _NOTHING)
-        back = outside.given_back(traces)
-        yield from wrong_purchase(pair, traces, given_back=back, counts_told=outside.knows_what_was_told)
+        told = outside.knows_what_was_told
+        yield from wrong_purchase(pair, traces, refunded=outside.refunded, counts_told=told)
         if pair.facts.row.state == PipelineState.COMMITTED:
             plan = pair.facts.row.input["plan"]
-            net[plan["currency"].lower()] += plan["amount"] - back
+            intent = paid_by(pair.facts)
+            net[plan["currency"].lower()] += plan["amount"] - (outside.refunded[intent] if intent else 0)
+            sold.add(intent)
     if scope.pipeline is None:
         yield from _orphans(outside)
     if scope.settled and scope.is_whole and outside.net is not None and not _reaped().exists():
-        yield from _wrong_sum(net, outside.net)
+        yield from _wrong_sum(net, outside.net, _kept_beside(outside, sold))
 
 
 def _purchases(batch: list[Facts]) -> Iterator[Purchase]:
@@ -73,9 +76,9 @@ def _orphans(outside: Outside) -> Iterator[Violation]:
     """I5: whatever carries our mark belongs to a pipeline of ours."""
     marks = [mark for mark, traces in outside.of.items() if any(traces.things())]
     for mark in nobodys(marks, WORKFLOWS):
-        found = f"{', '.join(outside.of[mark].things())} under the mark {mark}, which is none's"
-        expected = "a pipeline for everything outside"
-        yield Violation("I5", pipeline_of(mark), expected, found, "run `manage.py reconcile`")
+        traces, expected = outside.of[mark], "a pipeline for everything outside"
+        found = f"{', '.join(traces.things())} under the mark {mark}, which is none's"
+        yield Violation("I5", pipeline_of(mark), expected, found, "run `manage.py reconcile`", traces.everything())
 
 
 def _reaped() -> QuerySet[Pipeline]:
@@ -83,10 +86,20 @@ def _reaped() -> QuerySet[Pipeline]:
     return Pipeline.objects.filter(workflow=SOLD, reaped_at__isnull=False)
 
 
-def _wrong_sum(expected: Counter[str], found: Counter[str]) -> Iterator[Violation]:
-    """I9: what was captured and kept is the price of what was sold and kept."""
+def _kept_beside(outside: Outside, sold: Container[str | None]) -> dict[str, Money]:
+    """What is kept under our marks and paid for nothing, by intent."""
+    captured = [each for traces in outside.of.values() for each in traces.captured]
+    left = {intent: (amount - outside.refunded[intent], currency) for intent, (amount, currency) in captured}
+    return {intent: (amount, currency) for intent, (amount, currency) in left.items() if intent not in sold and amount}
+
+
+def _wrong_sum(expected: Counter[str], found: Counter[str], beside: Mapping[str, Money]) -> Iterator[Violation]:
+    """I9: what was captured and kept is the price of what was sold and kept. `beside` may be all that differs."""
     for currency in sorted(expected.keys() | found.keys()):
         if expected[currency] != found[currency]:
             asked = f"{expected[currency]} {currency} for all that was sold and not refunded"
             kept = f"{found[currency]} {currency} kept at Stripe"
-            yield Violation("I9", None, asked, kept, "compare the captures in Stripe's dashboard with the pipelines")
+            more = {intent: amount for intent, (amount, of) in beside.items() if of == currency}
+            objects = tuple(more) if sum(more.values()) == found[currency] - expected[currency] else ()
+            next_step = "compare the captures in Stripe's dashboard with the pipelines"
+            yield Violation("I9", None, asked, kept, next_step, objects)

@@ -28,7 +28,7 @@ def _happened(outside: Outside, entry: dict[str, Any]) -> None:
     traces = outside.of[entry["reference"] or ""]
     match entry["effect"]:
         case "authorised":
-            traces.authorised += 1
+            traces.authorised.append(entry["object_id"])
         case "captured":
             traces.captured.append((entry["object_id"], _money(entry)))
             outside.net[entry["currency"]] += entry["amount"]

@@ -1,6 +1,6 @@
 """A purchase against its traces: I2 when committed, I3 when rolled back, I4 and I5 always."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,48 +24,69 @@ class Purchase:
     is_withdrawn: bool  # or being withdrawn: a pipeline of ours may refund it
 
 
-def wrong_purchase(purchase: Purchase, traces: Traces, *, given_back: int, counts_told: bool) -> Iterator[Violation]:
-    """Every violation of one purchase. `given_back` is what was refunded of it."""
+def wrong_purchase(
+    purchase: Purchase, traces: Traces, *, refunded: Mapping[str, int], counts_told: bool
+) -> Iterator[Violation]:
+    """Every violation of one purchase. `refunded` is what was given back, by intent; 0 of those it does not name."""
     facts = purchase.facts
     yield from _wrong_once(facts, traces)
     yield from _wrong_origins(facts, traces)
     if facts.row.state == PipelineState.COMMITTED:
         yield from _wrong_sale(purchase, traces)
         yield from _wrong_logo(purchase, traces)
-        yield from _wrong_refund(purchase, given_back)
+        yield from _wrong_refund(purchase, traces, refunded)
         if counts_told:
             yield from _wrong_told(facts, traces, "email", "receipt", at_least=1)
             yield from _wrong_told(facts, traces, "sms", "sms", at_least=1)
     elif facts.row.state == PipelineState.ROLLED_BACK:
-        yield from _left_over(purchase, traces, given_back)
+        yield from _left_over(purchase, traces, refunded)
         yield from _wrong_told(facts, traces, "email", "not_published", at_least=0)
     elif facts.row.state in OPEN:
         yield from _too_early(purchase, traces)
 
 
-def _of(facts: Facts, invariant: str, expected: str, found: str, next_step: str) -> Violation:
-    return Violation(invariant, facts.id, expected, found, next_step)
+def _of(
+    facts: Facts, invariant: str, expected: str, found: str, next_step: str, objects: Sequence[str] = ()
+) -> Violation:
+    return Violation(invariant, facts.id, expected, found, next_step, tuple(dict.fromkeys(objects)))
+
+
+def paid_by(facts: Facts) -> str | None:
+    """The intent that the pipeline has recorded; None before, and once that was erased."""
+    payment = facts.of.get("payment")
+    return payment.data.get("intent") if payment else None
+
+
+def _beside_own(facts: Facts, intents: Sequence[str]) -> list[str]:
+    """These without the pipeline's own, once: what is left of it twice is left over, too."""
+    others, own = list(intents), paid_by(facts)
+    if own in others:
+        others.remove(own)
+    return others
 
 
 def _wrong_once(facts: Facts, traces: Traces) -> Iterator[Violation]:
     """I4, in any state and whatever the client saw."""
-    if traces.authorised > 1:
-        yield _of(facts, "I4", "at most one authorisation", f"{traces.authorised} at Stripe", _STRIPE)
+    if len(traces.authorised) > 1:
+        others = _beside_own(facts, traces.authorised)
+        found = f"{len(traces.authorised)} at Stripe"
+        yield _of(facts, "I4", "at most one authorisation", found, _STRIPE, others)
     if len(traces.captured) > 1:
-        names = ", ".join(intent for intent, _ in traces.captured)
-        yield _of(facts, "I4", "at most one capture", f"{len(traces.captured)} at Stripe: {names}", _MONEY)
+        intents = [intent for intent, _ in traces.captured]
+        found = f"{len(intents)} at Stripe: {', '.join(intents)}"
+        yield _of(facts, "I4", "at most one capture", found, _MONEY, _beside_own(facts, intents))
 
 
 def _wrong_origins(facts: Facts, traces: Traces) -> Iterator[Violation]:
     """I5: every effect was written down before it was sent."""
     intents = [intent for intent, _ in traces.captured] + traces.holds + traces.open_intents
     if intents and not _has_called(facts, "payment", "stage.create"):
-        yield _of(facts, "I5", "a stored call for every intent", f"none for {', '.join(intents)}", _STRIPE)
+        yield _of(facts, "I5", "a stored call for every intent", f"none for {', '.join(intents)}", _STRIPE, intents)
     logo = facts.of.get("logo")
     ours = logo.calls["stage.put"]["params"]["key"] if logo and logo.has_called("stage.put") else None
     for key in traces.objects:
         if key != ours:
-            yield _of(facts, "I5", "a stored call for every object", f"none for {key}", _RECONCILE)
+            yield _of(facts, "I5", "a stored call for every object", f"none for {key}", _RECONCILE, [key])
     for kind, slot in (("receipt", "commit.send"), ("not_published", "rollback.send")):
         if traces.told[kind] and not _has_called(facts, "email", slot):
             yield _of(facts, "I5", "a stored call for every mail", f"none for a {kind}", _MONEY)
@@ -87,9 +108,11 @@ def _wrong_sale(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
     amounts = [money for _, money in traces.captured]
     if amounts != [price]:
         found = ", ".join(_shown(money) for money in amounts) or "nothing captured"
-        yield _of(facts, "I2", f"one capture of {_shown(price)}", found, _MONEY)
+        is_paid = (paid_by(facts), price) in traces.captured  # so that only the others are wrong
+        others = _beside_own(facts, [intent for intent, _ in traces.captured]) if is_paid else []
+        yield _of(facts, "I2", f"one capture of {_shown(price)}", found, _MONEY, others)
     for intent in traces.holds + traces.open_intents:
-        yield _of(facts, "I2", "no intent beside the captured one", f"{intent} is open", _MONEY)
+        yield _of(facts, "I2", "no intent beside the captured one", f"{intent} is open", _MONEY, [intent])
 
 
 def _wrong_logo(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
@@ -107,12 +130,13 @@ def _wrong_logo(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
         yield _of(facts, "I2", f"an object whose bytes hash to {digest}", found, "see who wrote to the bucket")
 
 
-def _wrong_refund(purchase: Purchase, given_back: int) -> Iterator[Violation]:
+def _wrong_refund(purchase: Purchase, traces: Traces, refunded: Mapping[str, int]) -> Iterator[Violation]:
     """I9: what was paid for and not withdrawn stays paid, unless a person knows already."""
     known = any(event.data.get("code") in ("refunded_at_stripe", "disputed") for event in purchase.facts.events)
-    if given_back and not purchase.is_withdrawn and not known:
-        found = f"{given_back} refunded while the posting is published"
-        yield _of(purchase.facts, "I9", "the price of a posting that was not withdrawn", found, _MONEY)
+    back = {intent: amount for intent, _ in traces.captured if (amount := refunded.get(intent, 0))}
+    if back and not purchase.is_withdrawn and not known:
+        found = f"{sum(back.values())} refunded while the posting is published"
+        yield _of(purchase.facts, "I9", "the price of a posting that was not withdrawn", found, _MONEY, list(back))
 
 
 def _wrong_told(facts: Facts, traces: Traces, step: str, kind: str, *, at_least: int) -> Iterator[Violation]:
@@ -127,20 +151,21 @@ def _wrong_told(facts: Facts, traces: Traces, step: str, kind: str, *, at_least:
         yield _of(facts, "I2" if at_least else "I3", expected, f"{traces.told[kind]} times", _MONEY)
 
 
-def _left_over(purchase: Purchase, traces: Traces, given_back: int) -> Iterator[Violation]:
+def _left_over(purchase: Purchase, traces: Traces, refunded: Mapping[str, int]) -> Iterator[Violation]:
     """I3: nothing of it is left, and nobody was told otherwise."""
     facts = purchase.facts
     if purchase.posting is not None:
         yield _of(facts, "I3", "no posting", f"one that is {purchase.posting}", _RECONCILE)
     for key in traces.objects:
-        yield _of(facts, "I3", "no object", key, _RECONCILE)
+        yield _of(facts, "I3", "no object", key, _RECONCILE, [key])
     for intent in traces.holds:
-        yield _of(facts, "I3", "no money held", f"{intent} holds it", _RECONCILE)
+        yield _of(facts, "I3", "no money held", f"{intent} holds it", _RECONCILE, [intent])
     for intent in traces.open_intents:
-        yield _of(facts, "I3", "no intent that could still be confirmed", f"{intent} is open", _RECONCILE)
-    taken = sum(amount for _, (amount, _) in traces.captured)
-    if taken > given_back:
-        yield _of(facts, "I3", "nothing captured, or all of it refunded", f"{taken - given_back} is kept", _MONEY)
+        yield _of(facts, "I3", "no intent that could still be confirmed", f"{intent} is open", _RECONCILE, [intent])
+    kept = {intent: left for intent, (amount, _) in traces.captured if (left := amount - refunded.get(intent, 0)) > 0}
+    if kept:
+        found = f"{sum(kept.values())} is kept"
+        yield _of(facts, "I3", "nothing captured, or all of it refunded", found, _MONEY, list(kept))
     if traces.told["receipt"] or traces.told["sms"]:
         yield _of(facts, "I3", "no receipt", "one was sent", "write to the customer: nothing was bought")
 

@@ -11,7 +11,7 @@ Money = tuple[int, str]  # in the currency's minor unit; the currency in lower c
 class Traces:
     """What one pipeline has left outside. Intents and refunds by their ids, objects by their keys."""
 
-    authorised: int = 0  # how often money was held
+    authorised: list[str] = field(default_factory=list)  # the intent, each time that money was held
     captured: list[tuple[str, Money]] = field(default_factory=list)  # the intent, what was taken
     refunds: list[tuple[str, str, Money]] = field(default_factory=list)  # that this pipeline made: id, intent, what
     holds: list[str] = field(default_factory=list)  # intents that hold money now
@@ -22,13 +22,20 @@ class Traces:
     def things(self) -> Iterator[str]:
         """Everything that a pipeline must answer for, for people."""
         if self.authorised:
-            yield f"money held {self.authorised} times"
+            yield f"money held {len(self.authorised)} times"
         yield from (f"{intent} captured" for intent, _ in self.captured)
         yield from (f"{intent} holding money" for intent in self.holds)
         yield from (f"{intent} open" for intent in self.open_intents)
         yield from (f"{refund} refunded" for refund, _, _ in self.refunds)
         yield from (f"object {key}" for key in self.objects)
         yield from (f"{count} {kind} sent" for kind, count in self.told.items())
+
+    def everything(self) -> tuple[str, ...]:
+        """The intents and objects behind all this. None where somebody was told: there is no finding of a mail."""
+        if self.told:
+            return ()
+        intents = [*self.authorised, *(intent for intent, _ in self.captured), *self.holds, *self.open_intents]
+        return tuple(dict.fromkeys([*intents, *(intent for _, intent, _ in self.refunds), *self.objects]))
 
 
 @dataclass(slots=True)
@@ -39,7 +46,3 @@ class Outside:
     of: defaultdict[str, Traces] = field(default_factory=lambda: defaultdict(Traces))
     refunded: Counter[str] = field(default_factory=Counter)  # by intent, whoever refunded it
     net: Counter[str] | None = None  # captured less refunded, marked or not, by currency; None when not known
-
-    def given_back(self, traces: Traces) -> int:
-        """What was refunded of the pipeline's captures."""
-        return sum(self.refunded[intent] for intent, _ in traces.captured)

@@ -52,11 +52,18 @@ def test_an_operator_decides_with_a_note(judge, finding, action, state):
     assert (row.state, row.by, row.note) == (state, "olga", "Refunded in the dashboard")
 
 
-def test_what_is_closed_says_so(judge, finding):
-    Finding.objects.update(state="gone", closed_at=timezone.now())
-    page = _ask(judge, finding, "resolve", apply="yes", note="Refunded in the dashboard").content.decode()
+@pytest.mark.parametrize(("action", "state"), [("resolve", "resolved"), ("acknowledge", "gone")])
+def test_what_is_closed_says_so(judge, finding, action, state):
+    Finding.objects.update(state=state, closed_at=timezone.now(), by="lars", note="Refunded")
+    page = _ask(judge, finding, action, apply="yes", note="Refunded in the dashboard").content.decode()
     assert "This finding is closed" in page
-    assert Finding.objects.get().by == ""
+    assert Finding.objects.get().by == "lars"
+
+
+def test_what_is_gone_may_still_be_resolved(judge, finding):
+    Finding.objects.update(state="gone", closed_at=timezone.now())
+    assert "with your note" in _ask(judge, finding, "resolve", apply="yes", note="Refunded twice").content.decode()
+    assert (Finding.objects.get().state, Finding.objects.get().by) == ("resolved", "olga")
 
 
 def test_others_only_look_or_do_not(staff, viewer, finding):

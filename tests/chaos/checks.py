@@ -91,8 +91,8 @@ def _in_redis(place: Place, words: tuple[bytes, ...]) -> list[str]:
 
 
 def verified(place: Place) -> list[str]:
-    """`manage.py verify --settled`: what it prints when it finds something."""
-    done = place.manage("verify", "--settled")
+    """`manage.py verify --settled --strict`: what it prints when it finds something."""
+    done = place.manage("verify", "--settled", "--strict")
     if done.returncode == 0:
         return []
     return [f"verify: {line}" for line in (done.stdout + done.stderr).splitlines() if line.strip()]

@@ -14,7 +14,7 @@ SINCE = datetime(2026, 1, 2, tzinfo=UTC)
 
 def _told(root: Path, text: str, status: int) -> list[str]:
     """What is made of a verify that prints this and ends so."""
-    program = f"import sys\nassert sys.argv[1:] == {['verify', '--json', '--since', SINCE.isoformat()]!r}\n"
+    program = f"import sys\nassert sys.argv[1:] == {['verify', '--strict', '--json', '--since', SINCE.isoformat()]!r}\n"
     (root / "manage.py").write_text(f"{program}print({text!r})\nsys.exit({status})\n")
     return violations(os.environ, SINCE, root)
 

@@ -1,9 +1,13 @@
-"""`manage.py verify`: does the guarantee hold? A line for each violation, and exit status 1. Reads, never writes."""
+"""`manage.py verify`: does the guarantee hold? A line for each violation, and exit status 1. Reads, never writes.
+
+What a person has resolved is listed with name and note, and no reason for the status.
+"""
 
 import json
 import sys
 import uuid
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,8 +17,12 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from pipeline.errors import StepFailure
+from pipeline.models import Finding
 from pipeline.verification import Scope, Violation
+from pipeline.verification.resolved import with_resolutions
 from pipeline.verification.verify import found
+
+Told = Iterable[tuple[Violation, Sequence[Finding]]]
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -31,15 +39,15 @@ class Command(BaseCommand):
             "--since", type=moment, help="only pipelines made since: 2h, 7d, 30m, or a time (ISO 8601); default: all"
         )
         parser.add_argument("--pipeline", type=uuid.UUID, metavar="ID", help="only this one")
+        parser.add_argument("--strict", action="store_true", help="what a person has resolved counts, too: for tests")
         parser.add_argument("--json", action="store_true", help="one JSON document, for scripts")
 
-    def handle(
-        self, *, settled: bool, since: datetime | None, pipeline: uuid.UUID | None, json: bool, **_: Any
-    ) -> None:
-        """Run; exit status 1 on any violation, 2 when a provider cannot be read."""
+    def handle(self, *, settled: bool, since: datetime | None, pipeline: uuid.UUID | None, **options: Any) -> None:
+        """Run; exit status 1 on any violation that nobody has resolved, 2 when a provider cannot be read."""
         scope = Scope(settled, since, pipeline)
+        told = ((each, []) for each in found(scope)) if options["strict"] else with_resolutions(found(scope))
         try:
-            count = self._tell_as_json(scope) if json else self._tell(scope)
+            count = self._tell_as_json(told) if options["json"] else self._tell(told)
         except StepFailure as failure:
             raise CommandError(
                 f"a provider cannot be read, so that nothing is known of the rest: {failure}", returncode=2
@@ -47,18 +55,31 @@ class Command(BaseCommand):
         if count:
             sys.exit(1)
 
-    def _tell(self, scope: Scope) -> int:
-        count = 0
-        for violation in found(scope):
-            count += 1
-            self.stdout.write(as_text(violation))
-        self.stdout.write(f"{count} violations" if count else "no violations")
+    def _tell(self, told: Told) -> int:
+        count = resolved = 0
+        for violation, resolutions in told:
+            count, resolved = (count, resolved + 1) if resolutions else (count + 1, resolved)
+            self.stdout.write(f"{_said(resolutions)}: {as_text(violation)}" if resolutions else as_text(violation))
+        and_resolved = f", {resolved} resolved" if resolved else ""
+        self.stdout.write((f"{count} violations" if count else "no violations") + and_resolved)
         return count
 
-    def _tell_as_json(self, scope: Scope) -> int:
-        told = [as_dict(violation) for violation in found(scope)]
-        self.stdout.write(json.dumps({"violations": told}, indent=2))
-        return len(told)
+    def _tell_as_json(self, told: Told) -> int:
+        violations: list[dict[str, Any]] = []
+        resolved: list[dict[str, Any]] = []
+        for violation, resolutions in told:
+            by = [{"object": each.object_id, "by": each.by, "note": each.note} for each in resolutions]
+            if by:
+                resolved.append(as_dict(violation) | {"resolved": by})
+            else:
+                violations.append(as_dict(violation))
+        self.stdout.write(json.dumps({"violations": violations, "resolved": resolved}, indent=2))
+        return len(violations)
+
+
+def _said(resolutions: Sequence[Finding]) -> str:
+    """Who has resolved it, and how."""
+    return "resolved by " + "; ".join(dict.fromkeys(f"{each.by}: {each.note}" for each in resolutions))
 
 
 def moment(text: str) -> datetime:
