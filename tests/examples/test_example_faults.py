@@ -12,32 +12,14 @@ from pipeline import actions
 from pipeline.models import Pipeline
 from pipeline.testing import ScriptedBroker, crash_at, drain, fail_at, snapshot
 from tests.examples.conftest import balance
-from tests.postings.conftest import GIVE_UP_AFTER, Outside
+from tests.faults import KINDS
+from tests.postings.conftest import Outside
 
-KINDS = (
-    "error_before",
-    "error_after",
-    "drop_before",
-    "drop_after",
-    "timeout_before",
-    "timeout_after",
-    "late",
-    "truncate",
-    "rate_limit",
-    "conflict",
-    "down",
-)
 UNKNOWN = ("error_after", "drop_after", "late", "truncate")
-SLOW = {"timeout_before", "timeout_after", "late"}
 # A repeated update or deletion is no news: what is refused before anything happens shows nothing more there.
 FINAL = (*UNKNOWN, "conflict", "rate_limit", "down")
 FORWARD = [*(("create", kind) for kind in KINDS), *(("update", kind) for kind in FINAL)]
 POINTS = ("claimed", "effect", "recorded")
-
-
-def arm(outside: Outside, provider: str, route: str, kind: str) -> None:
-    seconds = {"seconds": GIVE_UP_AFTER + 0.3} if kind in SLOW else {}
-    outside.fault(provider, route, kind, times=1, **seconds)
 
 
 def assert_ordered(outside: Outside, pipeline: uuid.UUID, buyer: Buyer, before: int) -> None:
@@ -73,7 +55,7 @@ def test_an_order_is_posted_once_whatever_fails(
     kind: str,
 ) -> None:
     before = balance(buyer)
-    arm(outside, "modern_treasury", f"ledger_transactions.{route}", kind)
+    outside.fault("modern_treasury", f"ledger_transactions.{route}", kind, times=1)
     pipeline = order(1200, 300)
     assert drain(pipeline, broker) == "committed"
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
@@ -91,7 +73,7 @@ def test_an_order_without_funds_leaves_nothing_whatever_fails(
     kind: str,
 ) -> None:
     before = balance(buyer)
-    arm(outside, "modern_treasury", f"ledger_transactions.{route}", kind)
+    outside.fault("modern_treasury", f"ledger_transactions.{route}", kind, times=1)
     pipeline = order(1200, before)
     assert drain(pipeline, broker) == "rolled_back"
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
@@ -103,7 +85,7 @@ def test_an_order_without_funds_leaves_nothing_whatever_fails(
 def test_an_institution_is_registered_once_whatever_fails(
     outside: Outside, broker: ScriptedBroker, register: Callable[..., uuid.UUID], route: str, kind: str
 ) -> None:
-    arm(outside, "supabase", f"users.{route}", kind)
+    outside.fault("supabase", f"users.{route}", kind, times=1)
     pipeline = register()
     assert drain(pipeline, broker) == "committed"
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
@@ -114,7 +96,7 @@ def test_an_institution_is_registered_once_whatever_fails(
 def test_a_registration_that_turns_back_leaves_no_user_whatever_fails(
     outside: Outside, broker: ScriptedBroker, register: Callable[..., uuid.UUID], kind: str
 ) -> None:
-    arm(outside, "supabase", "users.delete", kind)
+    outside.fault("supabase", "users.delete", kind, times=1)
     crash_at("profile.stage.claimed")
     pipeline = register()
     broker.deliver_all()

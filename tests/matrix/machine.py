@@ -14,6 +14,7 @@ from pipeline.errors import IllegalAction
 from pipeline.models import Attachment, Event, Inbox, Pipeline, Step
 from pipeline.testing import advance, assert_consistent, history, snapshot, until_due
 from postings.models import Posting
+from tests.faults import KINDS, SLOW
 from tests.matrix.play import Shop
 from tests.matrix.points import Kind, Trouble, troubles
 from tests.matrix.webhooks import Webhooks
@@ -31,17 +32,8 @@ ROUTES: Final = (
     ("stripe", "payment_intents.retrieve"),
     ("sendgrid", "mail.send"),
 )
-# Those that make nobody wait; time-outs are tests/postings/test_faults.py's.
-FAULTS: Final = (
-    "error_before",
-    "error_after",
-    "drop_before",
-    "drop_after",
-    "truncate",
-    "rate_limit",
-    "conflict",
-    "down",
-)
+# Those that make nobody wait; the others are tests/postings/test_faults.py's.
+FAULTS: Final = tuple(kind for kind in KINDS if kind not in SLOW)
 TROUBLES: Final = [each for each in troubles(Kind.CRASH, Kind.EXCEPTION) if each.effect.scenario != "withdrawn"]
 # A moment, past a retry, past a lease, past a mail's grace, past staging's deadline, past the keys' memory.
 SECONDS: Final = (1, 5, 61, 130, 700, 25 * 3600)

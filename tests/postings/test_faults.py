@@ -7,22 +7,9 @@ import pytest
 
 from pipeline.models import Pipeline
 from pipeline.testing import ScriptedBroker, drain
-from tests.postings.conftest import GIVE_UP_AFTER, Outside
+from tests.faults import KINDS
+from tests.postings.conftest import Outside
 
-KINDS = (
-    "error_before",
-    "error_after",
-    "drop_before",
-    "drop_after",
-    "timeout_before",
-    "timeout_after",
-    "late",
-    "truncate",
-    "rate_limit",
-    "conflict",
-    "down",
-    "lock_timeout",
-)
 FORWARD = (
     ("s3", "objects.put"),
     ("stripe", "payment_intents.create"),
@@ -47,19 +34,13 @@ def _cases(routes: tuple[tuple[str, str], ...]) -> list[tuple[str, str, str, int
     return [
         (provider, route, kind, times)
         for provider, route in routes
-        for kind in KINDS
+        for kind in (*KINDS, *(("lock_timeout",) if provider == "stripe" else ()))
         for times in ((1, 3) if kind in AGAIN else (1,))
-        if kind != "lock_timeout" or provider == "stripe"
     ]
 
 
-def _is_slow(kind: str) -> bool:
-    return kind in {"timeout_before", "timeout_after", "late"}
-
-
 def _arm(outside: Outside, provider: str, route: str, kind: str, times: int) -> int:
-    seconds = {"seconds": GIVE_UP_AFTER + 0.3} if _is_slow(kind) else {}
-    outside.fault(provider, route, kind, times=times, **seconds)
+    outside.fault(provider, route, kind, times=times)
     return 1 + times if provider == "sendgrid" and kind in UNKNOWN else 1
 
 

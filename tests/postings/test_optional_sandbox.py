@@ -44,8 +44,7 @@ def test_each_is_told_once_whatever_fails(
     effect: str,
     kind: str,
 ) -> None:
-    more = {"seconds": GIVE_UP_AFTER + 0.3} if kind == "timeout_after" else {}
-    outside.fault(provider, route, kind, times=1, **more)
+    outside.fault(provider, route, kind, times=1)
     assert drain(submit(has_logo=False, contact_phone="+4930123456"), broker) == "committed"
     assert outside.fired() == 1
     assert (_told(outside, "sms_sent"), _told(outside, "url_updated")) == (1, 1)

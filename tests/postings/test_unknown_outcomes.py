@@ -3,14 +3,12 @@
 By then no provider remembers a key, and what was on its way has arrived. tests/postings/test_faults.py asks at once.
 """
 
-import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db.models import F
 
 from pipeline import actions
 from pipeline.models import Pipeline, Step
@@ -18,12 +16,10 @@ from pipeline.testing import ScriptedBroker, advance, drain, state_of
 from postings import endings
 from postings.models import Posting
 from postings.providers import http
+from tests.faults import LEAVING_UNKNOWN, a_day_later, leave_unknown
 from tests.postings.conftest import GIVE_UP_AFTER, PRICE, Outside
 
 Submit = Callable[..., uuid.UUID]
-KINDS = ("timeout_before", "timeout_after", "late", "error_after")
-A_DAY = timedelta(hours=25)
-SECONDS = {"late": 0.1, "timeout_before": GIVE_UP_AFTER + 0.3, "timeout_after": GIVE_UP_AFTER + 0.3}
 FORWARD = (
     ("s3", "objects.put"),
     ("stripe", "payment_intents.create"),
@@ -47,40 +43,16 @@ def every_step(outside: Outside, settings: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(http, "TIMEOUT", (2, GIVE_UP_AFTER))
 
 
-def arm(outside: Outside, provider: str, route: str, kind: str) -> None:
-    more = {"seconds": SECONDS[kind]} if kind in SECONDS else {}
-    outside.fault(provider, route, kind, times=1, **more)
-
-
-def a_day_later(outside: Outside, kind: str) -> None:
-    """The fault has struck, and what it held back is there. Staging's deadline is not what is tested here."""
-    assert outside.fired() == 1, "the fault never struck: the test shows nothing"
-    if kind == "late":
-        until = time.monotonic() + 5
-        while not has_arrived(outside):
-            assert time.monotonic() < until, "the late request never arrived"
-            time.sleep(0.01)
-    Pipeline.objects.filter(state="staging").update(deadline_at=F("deadline_at") + 2 * A_DAY)
-    outside.sandbox.post("clock", {"advance": A_DAY.total_seconds()})
-    advance(A_DAY)
-
-
-def has_arrived(outside: Outside) -> bool:
-    """An effect whose client had given up; a create has none in the ledger, but an intent."""
-    unseen = any(not entry["client_saw_answer"] for entry in outside.sandbox.ledger())
-    return unseen or bool(outside.sandbox.get("state")["open_intents"])
-
-
 def told(outside: Outside, effect: str) -> int:
     return sum(entry["effect"] == effect and not entry["replayed"] for entry in outside.sandbox.ledger())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEAVING_UNKNOWN)
 @pytest.mark.parametrize(("provider", "route"), FORWARD)
 def test_on_the_way_forward_everything_comes_about_once(
     outside: Outside, broker: ScriptedBroker, submit: Submit, provider: str, route: str, kind: str
 ) -> None:
-    arm(outside, provider, route, kind)
+    leave_unknown(outside, provider, route, kind)
     pipeline = submit(contact_phone="+4930123456")
     broker.deliver_all()
     assert state_of(pipeline) in ("staging", "committing")
@@ -90,12 +62,12 @@ def test_on_the_way_forward_everything_comes_about_once(
     assert (told(outside, "sms_sent"), told(outside, "url_updated")) == (1, 1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEAVING_UNKNOWN)
 @pytest.mark.parametrize(("provider", "route"), BACKWARD)
 def test_on_the_way_back_nothing_is_left(
     outside: Outside, broker: ScriptedBroker, submit: Submit, provider: str, route: str, kind: str
 ) -> None:
-    arm(outside, provider, route, kind)
+    leave_unknown(outside, provider, route, kind)
     pipeline = submit("pm_card_chargeDeclined")
     broker.deliver_all()
     assert state_of(pipeline) == "rolling_back"
@@ -105,10 +77,10 @@ def test_on_the_way_back_nothing_is_left(
     assert set(outside.mails(pipeline)) == {"not_published"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEAVING_UNKNOWN)
 def test_a_withdrawal_refunds_once(outside: Outside, broker: ScriptedBroker, submit: Submit, kind: str) -> None:
     assert drain(submit(), broker) == "committed"
-    arm(outside, "stripe", "refunds.create", kind)
+    leave_unknown(outside, "stripe", "refunds.create", kind)
     withdrawal = endings.withdraw(Posting.objects.get(), by="olga", reason="Asked for").id
     broker.deliver_all()
     a_day_later(outside, kind)
@@ -117,7 +89,7 @@ def test_a_withdrawal_refunds_once(outside: Outside, broker: ScriptedBroker, sub
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["at once", "a day later"])
-@pytest.mark.parametrize("kind", [*KINDS, "error_before"])
+@pytest.mark.parametrize("kind", [*LEAVING_UNKNOWN, "error_before"])
 def test_a_capture_that_should_not_be_is_refunded_once(
     outside: Outside, broker: ScriptedBroker, submit: Submit, kind: str, *, is_late: bool
 ) -> None:
@@ -127,7 +99,7 @@ def test_a_capture_that_should_not_be_is_refunded_once(
     intent = Step.objects.get(pipeline_id=pipeline, name="payment").data["intent"]
     outside.sandbox.post(f"stripe/payment_intents/{intent}/authenticate", {"outcome": "succeed"})
     outside.sandbox.stripe(timeout=5).v1.payment_intents.capture(intent)
-    arm(outside, "stripe", "refunds.create", kind)
+    leave_unknown(outside, "stripe", "refunds.create", kind)
     actions.cancel(pipeline)
     broker.deliver_all()
     assert state_of(pipeline) == "rolling_back"
@@ -140,7 +112,7 @@ def test_a_capture_that_should_not_be_is_refunded_once(
 def test_a_hold_that_expired_before_its_capture_is_told_to_the_customer(
     outside: Outside, broker: ScriptedBroker, submit: Submit
 ) -> None:
-    arm(outside, "stripe", "payment_intents.capture", "timeout_before")
+    leave_unknown(outside, "stripe", "payment_intents.capture", "timeout_before")
     pipeline = submit()
     broker.deliver_all()
     outside.sandbox.post("clock", {"advance": timedelta(days=8).total_seconds()})
