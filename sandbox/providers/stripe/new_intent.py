@@ -53,49 +53,60 @@ def new_intent(params: Params, now: int) -> Json:
     amount = _amount(params, currency)
     intent_id = objects.stripe_id("pi")
     automatic, types = _accepted_methods(params)
-    return {
-        "id": intent_id,
-        "object": KIND,
+    fields = _empty() | {
         "amount": amount,
+        "automatic_payment_methods": automatic,
+        "client_secret": f"{intent_id}_secret_{secrets.token_hex(12)}",
+        "created": now,
+        "currency": currency,
+        "payment_method_types": types,
+        "status": "requires_payment_method",
+    }
+    return {"id": intent_id, "object": KIND} | dict(sorted((fields | _chosen(params)).items()))
+
+
+def _chosen(params: Params) -> Json:
+    """What the caller may choose, as given or as Stripe fills it in."""
+    return {
+        "capture_method": params.choice("capture_method", CAPTURE_METHODS) or "automatic_async",
+        "confirmation_method": params.choice("confirmation_method", ("automatic", "manual")) or "automatic",
+        "customer": params.text("customer"),
+        "description": params.text("description", longest=1000),
+        "metadata": {name: value for name, value in params.metadata().items() if value},
+        "payment_method_options": params.mapping("payment_method_options") or {},
+        "receipt_email": params.text("receipt_email", longest=800),
+        "setup_future_usage": params.choice("setup_future_usage", ("off_session", "on_session")),
+        "shipping": params.mapping("shipping"),
+        "statement_descriptor": params.text("statement_descriptor", longest=22),
+        "statement_descriptor_suffix": params.text("statement_descriptor_suffix", longest=22),
+        "transfer_group": params.text("transfer_group"),
+    }
+
+
+def _empty() -> Json:
+    """What no parameter sets: confirming or capturing does, or nothing here."""
+    return {
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": automatic,
         "canceled_at": None,
         "cancellation_reason": None,
-        "capture_method": params.choice("capture_method", CAPTURE_METHODS) or "automatic_async",
-        "client_secret": f"{intent_id}_secret_{secrets.token_hex(12)}",
-        "confirmation_method": params.choice("confirmation_method", ("automatic", "manual")) or "automatic",
-        "created": now,
-        "currency": currency,
-        "customer": params.text("customer"),
         "customer_account": None,
-        "description": params.text("description", longest=1000),
         "excluded_payment_method_types": None,
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
         "managed_payments": {"enabled": False},
-        "metadata": {name: value for name, value in params.metadata().items() if value},
         "next_action": None,
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": params.mapping("payment_method_options") or {},
-        "payment_method_types": types,
         "processing": None,
-        "receipt_email": params.text("receipt_email", longest=800),
         "review": None,
-        "setup_future_usage": params.choice("setup_future_usage", ("off_session", "on_session")),
-        "shipping": params.mapping("shipping"),
         "source": None,
-        "statement_descriptor": params.text("statement_descriptor", longest=22),
-        "statement_descriptor_suffix": params.text("statement_descriptor_suffix", longest=22),
-        "status": "requires_payment_method",
         "transfer_data": None,
-        "transfer_group": params.text("transfer_group"),
     }
 
 
