@@ -2,12 +2,15 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
-from config.body_limit import BodyLimit  # noqa: E402 - Django is set up by now
+from config.at_once import AtOnce  # noqa: E402 - Django is set up by now
+from config.body_limit import BodyLimit  # noqa: E402
+
+django_application = AtOnce()
 
 application = BodyLimit(django_application)

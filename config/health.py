@@ -22,8 +22,8 @@ UP, DOWN, UNKNOWN = "up", "down", "unknown"
 
 
 @require_safe
-def healthz(request: HttpRequest) -> HttpResponse:
-    """200: the process answers."""
+async def healthz(request: HttpRequest) -> HttpResponse:
+    """200: the process answers, also while all its threads are busy."""
     return _uncached(JsonResponse({"status": "alive"}))
 
 

@@ -46,7 +46,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.metrics.CountRequests",
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
+    "config.static_files.StaticFiles",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -76,7 +76,7 @@ TEMPLATES = [
 
 # --- PostgreSQL -------------------------------------------------------------------------------
 # Workers keep a plain connection each; web processes may set DATABASE_POOL=1 (one pool a process,
-# as under ASGI every request has a thread of its own and would else connect anew).
+# as a request that waits or streams has a thread of its own under ASGI and would else connect anew).
 _DATABASE_OPTIONS: dict[str, Any] = {
     "connect_timeout": 3,
     "keepalives": 1,

@@ -54,6 +54,7 @@ def with_wait(view: type[APIView], then: Then) -> SyncView:
         final["Preference-Applied"] = "wait"
         return final
 
+    waiting.at_once = answer  # type: ignore[attr-defined] # for those who do not wait, where nothing else is awaited
     return as_api_view(waiting, view)
 
 
