@@ -85,15 +85,9 @@ def _send(jobs: Sequence[Job]) -> bool:
 
 
 def _send_by_celery(jobs: Sequence[Job]) -> None:
-    from celery import chain
+    from pipeline.tasks import send
 
-    from pipeline.tasks import signature
-
-    options: dict[str, Any] = {"retry": False, "confirm_timeout": conf().PUBLISH_TIMEOUT.total_seconds()}
-    if len(jobs) == 1:
-        signature(jobs[0]).apply_async(**options)
-    else:
-        chain(*(signature(job) for job in jobs)).apply_async(**options)
+    send(jobs, retry=False, confirm_timeout=conf().PUBLISH_TIMEOUT.total_seconds())
 
 
 def _count_by_celery(queue: str) -> int:

@@ -1,6 +1,7 @@
 """The Celery tasks: thin. A message says which job; the database says whether it is its turn."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, cast
 
 from celery import Signature, Task, shared_task
@@ -49,6 +50,16 @@ def signature(job: Job) -> Signature[None]:
     """The immutable signature of the job: ids and names only."""
     task = {Verb.STAGE: stage, Verb.COMMIT: commit, Verb.ROLLBACK: rollback}[job.verb]
     return task.si(str(job.pipeline), job.step).set(queue=QUEUES[job.verb])
+
+
+def send(jobs: Sequence[Job], **options: Any) -> None:
+    """Publish jobs that follow one another as one message, with Celery's options for publishing.
+
+    It is the message of `chain(…)`, the next link last. Nobody asks for the links' results, and `chain` preparing
+    them is a third of what publishing costs (1.9 and 1.3 ms).
+    """
+    first, *links = (signature(job) for job in jobs)
+    first.apply_async(chain=links[::-1] or None, **options)
 
 
 def _cut(links: Links, next_link: Job | None) -> None:

@@ -15,14 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
-from celery import chain
 from django.db import connection
 
 from config.celery import app
-from pipeline import dispatch
+from pipeline import dispatch, tasks
 from pipeline.models import Event, Pipeline
 from pipeline.start import start
-from pipeline.tasks import signature
 from pipeline.testing import assert_consistent, history
 from tests.workers.shop.workflow import Shop
 
@@ -161,10 +159,8 @@ def submit(own_redis, quick_flush):
     """Start a pipeline, publishing to that Redis."""
 
     def send(jobs):
-        options = {"retry": False}
         with app.connection_for_write(own_redis.url) as link:
-            signatures = [signature(job) for job in jobs]
-            (signatures[0] if len(jobs) == 1 else chain(*signatures)).apply_async(connection=link, **options)
+            tasks.send(jobs, connection=link, retry=False)
 
     dispatch.use_sender(send)
 
