@@ -1,9 +1,12 @@
 """Bad input, field by field: each is refused with a code, none gives a 500, none leaves a row behind."""
 
 import json
+import sys
+import unicodedata
 
 import pytest
 
+from pipeline.api import fields as checks
 from pipeline.api.acceptance import Invalid
 from pipeline.api.cards import has_card_number
 from pipeline.models import Pipeline
@@ -320,3 +323,20 @@ def test_a_body_that_is_no_json_object_is_400(post, name):
 def test_a_broken_form_is_400(http, plan, body, type):
     problem(http.post(URL, body, content_type=type, headers={"Idempotency-Key": "some-key"}), 400)
     assert rows() == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("pattern", "categories", "more"),
+    [
+        (checks.NOT_IN_LINE, {"Cc", "Zl", "Zp"}, ""),
+        (checks.NOT_IN_TEXT, {"Cc"}, ""),
+        (checks.LOST, {"Cs"}, "\ufffd"),
+    ],
+    ids=["line", "text", "lost"],
+)
+def test_the_characters_that_are_refused_are_unicodes_categories(pattern, categories, more):
+    every = [chr(number) for number in range(sys.maxunicode + 1)]
+    expected = {character for character in every if unicodedata.category(character) in categories} | set(more)
+    if pattern is checks.NOT_IN_TEXT:
+        expected -= set("\n\r\t")
+    assert set(pattern.findall("".join(every))) == expected
