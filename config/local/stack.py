@@ -47,6 +47,7 @@ class Stack:
     workers: Mapping[str, str] = field(default_factory=lambda: WORKERS)
     pool: str = "prefork"
     children: int = CHILDREN  # its processes or threads, for each worker
+    nice: Mapping[str, int] = field(default_factory=dict)  # workers that give way to the others, and how far
     extra: Mapping[str, str] = field(default_factory=dict)  # variables that stand over the demo's own
     sandbox_port: int = field(default_factory=free_port)
     env: dict[str, str] = field(default_factory=dict)
@@ -144,7 +145,8 @@ class Stack:
         return processes.start(command, env=env, log=self._log("web"), cwd=ROOT, pass_fds=[self.listening.fileno()])
 
     def _start_worker(self, name: str, queues: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "celery", "--app", "config", "worker", "--hostname", _node(name)]
+        command = ["nice", "-n", str(self.nice[name])] if name in self.nice else []
+        command += [sys.executable, "-m", "celery", "--app", "config", "worker", "--hostname", _node(name)]
         command += ["--queues", queues, "--pool", self.pool, "--concurrency", str(self.children)]
         command += ["-O", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
         return processes.start(command, env=self.env, log=self._log(name), cwd=ROOT)

@@ -73,6 +73,7 @@ def _place(options: argparse.Namespace) -> dict[str, Any]:
         place |= {"workers": dict.fromkeys(killing.WORKERS, QUEUES), "extra": killing.PLAIN_STEPS}
     if options.mode == OVERLOAD:
         place |= {"workers": overload.WORKERS, "extra": overload.EXTRA, "pool": overload.POOL}
+        place |= {"nice": overload.NICE}
     return place
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import requests
+import urllib3
 
 from tests.chaos.mix import Submission
 
@@ -33,7 +33,7 @@ class Customers:
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
     _open: int = 0
     _writing: threading.Lock = field(default_factory=threading.Lock)
-    _own: threading.local = field(default_factory=threading.local)
+    _http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=AT_ONCE, retries=False))
 
     def serve(self, submissions: Iterable[Submission]) -> None:
         """All of them at their times; returns when the last customer has done what he does."""
@@ -123,12 +123,10 @@ class Customers:
 
     def _ask(self, method: str, url: str, **more: Any) -> tuple[int, dict[str, Any]]:
         """Status and body; status 0 when no answer came."""
-        session = getattr(self._own, "session", None) or requests.Session()
-        self._own.session = session
         try:
-            answer = session.request(method, url, timeout=15, **more)
-            return answer.status_code, answer.json()
-        except (requests.RequestException, ValueError) as error:
+            answer = self._http.request(method, url, timeout=15, **more)
+            return answer.status, answer.json()
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
             return 0, {"error": type(error).__name__}
 
     def _note(self, one: Submission, which: str, status: int, answer: dict[str, Any], took: float) -> None:

@@ -19,9 +19,12 @@ from tests.chaos.storm import world
 WORKERS: Final = {"worker": "pipeline", "worker-2": "commit,rollback"}
 # Providers that take 300 ms leave a process idle most of its time: threads wait for less memory than processes.
 POOL: Final = ("threads", 32)
+# New work gives way to accepting it and to what is decided: the customers wait for those.
+NICE: Final = {"worker": 10}
 EXTRA: Final = {"SMS_ENABLED": "", "INDEXING_ENABLED": ""}
 PER_SECOND: Final = 100
 LATENCY: Final = 0.3  # seconds that every provider takes for every answer
+LATE: Final = 1.1  # of the planned time: whose last submission is answered later did not keep up
 LONGEST: Final = 900.0  # seconds for the backlog to drain
 LOOK_EVERY: Final = 10.0
 # From the first quarter on, when everything is imported and every thread has its connections, a program's memory
@@ -111,6 +114,7 @@ def _reckon(
     rows = checks.pipelines()
     waits = waiting_times()
     violations = [
+        *late(arrived, asked[-1].at),
         *([f"{left} pipelines were not done {LONGEST:.0f} s after the last submission"] if left else []),
         *customers.odd,
         *checks.customers_agree(customers.log, rows),
@@ -122,7 +126,7 @@ def _reckon(
     ]
     facts: dict[str, Any] = {
         "pipelines": len(rows),
-        "submitted within": f"{arrived:.1f} s",
+        "submitted within": f"{arrived:.1f} s, planned {asked[-1].at:.1f} s: {len(asked) / arrived:.1f} a second",
         "accepting": figures.spread(customers.slowest),
         "drained after": f"{took:.1f} s, {len(rows) / (arrived + took):.1f} pipelines a second in all",
         "largest backlog": max(watch.backlog, default=0),
@@ -159,6 +163,13 @@ def waiting_times() -> dict[str, list[float]]:
         "decided to committed": [float(row[2]) for row in rows if row[2] is not None and not row[3]],
         "decided to rolled back": [float(row[2]) for row in rows if row[2] is not None and row[3]],
     }
+
+
+def late(took: float, planned: float) -> list[str]:
+    """Whether the customers came at their times, and all were answered soon after the last."""
+    if took <= LATE * planned:
+        return []
+    return [f"accepting did not keep up: all were answered after {took:.1f} s instead of {planned:.1f} s"]
 
 
 def starved(waits: Mapping[str, Sequence[float]]) -> list[str]:

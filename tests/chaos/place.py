@@ -91,6 +91,7 @@ def running(
     workers: Mapping[str, str] = WORKERS,
     extra: Mapping[str, str] | None = None,
     pool: tuple[str, int] = ("prefork", CHILDREN),
+    nice: Mapping[str, int] | None = None,
     kind: type[Place] = Place,
     data: Path = DATA,
 ) -> Iterator[Place]:
@@ -112,6 +113,7 @@ def running(
         place = kind(folder, listening, say, Supervisor(say=_to(run / "supervisor")), services)
         place.workers, place.extra = workers, chaos | dict(extra or {})
         place.pool, place.children = pool
+        place.nice = nice or {}
         try:
             place.start()
             write_processes(place)

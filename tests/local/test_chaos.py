@@ -238,6 +238,11 @@ def test_commits_that_wait_behind_new_work_are_starved():
     assert overload.starved(waits | {"decided to committing": [5.0]}) == []
 
 
+def test_submissions_that_come_or_are_answered_late_are_told():
+    assert overload.late(66.1, 60.0) == ["accepting did not keep up: all were answered after 66.1 s instead of 60.0 s"]
+    assert overload.late(65.9, 60.0) == []
+
+
 def test_memory_that_grows_once_all_is_warm_is_told():
     assert overload.grown({"worker": [100, 150, 160, 250]}) == ["memory: worker grew from 150 to 250 MiB"]
     assert overload.grown({"worker": [100, 150, 160, 200], "postgres": [50, 90, 500, 900]}) == []
