@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from pipeline.errors import StepFailure
-from pipeline.management.commands.verify import moment
+from pipeline.management.since import add_since
 from pipeline.models import Finding
 from pipeline.reconciliation import reconcile
 
@@ -20,9 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Options."""
         parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-        parser.add_argument(
-            "--since", type=moment, help="only what was made since: 2h, 7d, 30m, or a time (ISO 8601); default: all"
-        )
+        add_since(parser, "what was")
 
     def handle(self, *, dry_run: bool, since: datetime | None, **_: Any) -> None:
         """Run; CommandError (2) when a provider could not be read."""

@@ -6,25 +6,23 @@ What a person has resolved is listed with name and note, and no reason for the s
 import json
 import sys
 import uuid
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 
 from pipeline.errors import StepFailure
+from pipeline.management.since import add_since
 from pipeline.models import Finding
 from pipeline.verification import Scope, Violation
 from pipeline.verification.resolved import with_resolutions
 from pipeline.verification.verify import found
 
 Told = Iterable[tuple[Violation, Sequence[Finding]]]
-
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Command(BaseCommand):
@@ -35,9 +33,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Options."""
         parser.add_argument("--settled", action="store_true", help="every pipeline is to have ended")
-        parser.add_argument(
-            "--since", type=moment, help="only pipelines made since: 2h, 7d, 30m, or a time (ISO 8601); default: all"
-        )
+        add_since(parser, "pipelines")
         parser.add_argument("--pipeline", type=uuid.UUID, metavar="ID", help="only this one")
         parser.add_argument("--strict", action="store_true", help="what a person has resolved counts, too: for tests")
         parser.add_argument("--json", action="store_true", help="one JSON document, for scripts")
@@ -80,18 +76,6 @@ class Command(BaseCommand):
 def _said(resolutions: Sequence[Finding]) -> str:
     """Who has resolved it, and how."""
     return "resolved by " + "; ".join(dict.fromkeys(f"{each.by}: {each.note}" for each in resolutions))
-
-
-def moment(text: str) -> datetime:
-    """`2h`, `7d`, `30m` ago, or an ISO time (UTC if it names no zone); ArgumentTypeError otherwise."""
-    number, unit = text[:-1], text[-1:]
-    if number.isdecimal() and unit in _UNITS:
-        return timezone.now() - timedelta(**{_UNITS[unit]: int(number)})
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no time: give 2h, 7d, 30m or 2026-11-21T07:29:00Z") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def address_of(violation: Violation) -> str:
