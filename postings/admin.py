@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pipeline.admin.pages import context
 from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
@@ -107,17 +108,14 @@ class PostingAdmin(ReadOnly, _PostingAdmin):
             for posting in postings:
                 self._withdraw(request, posting, form.cleaned_data["reason"])
             return None
-        context = self.admin_site.each_context(request) | {
-            "opts": self.opts,
-            "title": "Withdraw and refund",
-            "media": self.media,
+        shown = context(self, request, "Withdraw and refund") | {
             "action": "withdraw",
             "selected": [posting.pk for posting in postings],
             "postings": [(posting, presentation.price(posting.plan)) for posting in postings],
             "form": form,
             "back": request.get_full_path(),
         }
-        return TemplateResponse(request, "admin/postings/posting/withdraw.html", context)
+        return TemplateResponse(request, "admin/postings/posting/withdraw.html", shown)
 
     def _withdraw(self, request: HttpRequest, posting: Posting, reason: str) -> None:
         try:

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from pipeline import circuit
 from pipeline.admin.outlook import failure
+from pipeline.admin.pages import context, found
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ClosingForm
 from pipeline.errors import IllegalAction
@@ -47,11 +48,7 @@ class CircuitAdmin(ReadOnly, _ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """One circuit, and the form that closes it."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        row = self.get_object(request, object_id)
-        if row is None:
-            raise Http404(f"There is no circuit {object_id!r}.")
+        row = found(self, request, object_id)
         may_close = request.user.has_perm("pipeline.close_circuit")
         if request.method == "POST" and not may_close:
             raise PermissionDenied
@@ -59,17 +56,14 @@ class CircuitAdmin(ReadOnly, _ModelAdmin):
         if form.is_valid():
             self._close(request, row, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:pipeline_circuit_change", args=[row.pk]))
-        context = self.admin_site.each_context(request) | {
-            "opts": self.opts,
-            "title": f"Circuit of {row.provider}",
-            "media": self.media,
+        shown = context(self, request, f"Circuit of {row.provider}") | {
             "row": row,
             "state": self.state(row),
             "error": self.last_error(row),
             "form": form if may_close and row.opened_at is not None else None,
             "back": reverse("admin:pipeline_circuit_changelist"),
         }
-        return TemplateResponse(request, "admin/pipeline/circuit/circuit.html", context)
+        return TemplateResponse(request, "admin/pipeline/circuit/circuit.html", shown)
 
     def _close(self, request: HttpRequest, row: Circuit, reason: str) -> None:
         try:

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pipeline import findings
+from pipeline.admin.pages import context
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import NoteForm
 from pipeline.errors import IllegalAction
@@ -60,16 +61,14 @@ class FindingAdmin(ReadOnly, _ModelAdmin):
     ) -> HttpResponse | None:
         form = NoteForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
-            context = self.admin_site.each_context(request) | {
-                "opts": self.opts,
-                "title": name.capitalize(),
+            shown = context(self, request, name.capitalize()) | {
                 "action": name,
                 "selected": [finding.pk for finding in rows],
                 "findings": rows,
                 "form": form,
                 "back": request.get_full_path(),
             }
-            return TemplateResponse(request, "admin/pipeline/finding/decide.html", context)
+            return TemplateResponse(request, "admin/pipeline/finding/decide.html", shown)
         for finding in rows:
             try:
                 decide(finding.pk, by=request.user.get_username(), note=form.cleaned_data["note"])

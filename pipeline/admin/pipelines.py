@@ -18,6 +18,7 @@ from django.utils.timesince import timesince
 from pipeline.admin.filters import AgeFilter, AttentionFilter, WorkflowFilter
 from pipeline.admin.operations import OPERATIONS, Operation, SkipForm, perform
 from pipeline.admin.outlook import failure, jobs_at_work, outlook
+from pipeline.admin.pages import context, found
 from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
@@ -158,11 +159,11 @@ class PipelineAdmin(ReadOnly, _ModelAdmin):
         """Everything there is to know about one pipeline."""
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        pipeline = self._found(request, object_id)
+        pipeline = found(self, request, object_id)
         steps = self._steps(pipeline)
         may_operate = self.has_operate_permission(request)
         events = newest_events(pipeline)
-        context = self._context(request, str(pipeline)) | {
+        shown = context(self, request, str(pipeline)) | {
             "pipeline": pipeline,
             "state": self.state_shown(pipeline),
             "attention": self.attention_shown(pipeline),
@@ -177,7 +178,7 @@ class PipelineAdmin(ReadOnly, _ModelAdmin):
             "events": events,
             "earlier_events": max(pipeline.seq - SHOWN_EVENTS, 0),
         }
-        return TemplateResponse(request, "admin/pipeline/pipeline/pipeline.html", context)
+        return TemplateResponse(request, "admin/pipeline/pipeline/pipeline.html", shown)
 
     def operate_view(self, request: HttpRequest, pipeline_id: uuid.UUID, name: str) -> HttpResponse:
         """Ask for the reason, then act on one pipeline."""
@@ -186,7 +187,7 @@ class PipelineAdmin(ReadOnly, _ModelAdmin):
             raise Http404(f"There is no operation {name!r}.")
         if not self.has_operate_permission(request):
             raise PermissionDenied
-        pipeline = self._found(request, str(pipeline_id))
+        pipeline = found(self, request, str(pipeline_id))
         form = self._form(request, operation, pipeline, is_sent=request.method == "POST")
         if form.is_valid():
             self._perform(request, operation, [pipeline], form)
@@ -242,7 +243,7 @@ class PipelineAdmin(ReadOnly, _ModelAdmin):
         back: str,
         is_bulk: bool = False,
     ) -> HttpResponse:
-        context = self._context(request, operation.label) | {
+        shown = context(self, request, operation.label) | {
             "operation": operation,
             "pipelines": [(pipeline, self.state_shown(pipeline), _address(pipeline)) for pipeline in pipelines],
             "form": form,
@@ -250,19 +251,7 @@ class PipelineAdmin(ReadOnly, _ModelAdmin):
             "selected": [pipeline.pk for pipeline in pipelines],
             "back": back,
         }
-        return TemplateResponse(request, "admin/pipeline/pipeline/operate.html", context)
-
-    def _found(self, request: HttpRequest, object_id: str) -> Pipeline:
-        """The pipeline; Http404 for an unknown or malformed id, PermissionDenied without the view permission."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        pipeline = self.get_object(request, object_id)
-        if pipeline is None:
-            raise Http404(f"There is no pipeline {object_id!r}.")
-        return pipeline
-
-    def _context(self, request: HttpRequest, title: str) -> dict[str, Any]:
-        return self.admin_site.each_context(request) | {"opts": self.opts, "title": title, "media": self.media}
+        return TemplateResponse(request, "admin/pipeline/pipeline/operate.html", shown)
 
 
 def state_label(state: str, label: str) -> SafeString:
