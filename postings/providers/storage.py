@@ -5,7 +5,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, TypeVar
 
 import boto3
@@ -19,6 +18,7 @@ from botocore.exceptions import (
 )
 from django.conf import settings
 
+from pipeline.once import Once
 from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
@@ -30,6 +30,7 @@ _CONFIG: Final = Config(
     retries={"total_max_attempts": 1, "mode": "standard"},  # a retry of the SDK's own would hide whose object it is
     signature_version="s3v4",
     s3={"addressing_style": "path"},
+    max_pool_connections=100,  # as many as a worker has threads: with botocore's 10 the others connect anew each time
 )
 PREFIX: Final = "logos/"  # of the keys of all that we store
 _EXISTS: Final = "PreconditionFailed"
@@ -132,7 +133,7 @@ class _Missing(Refused):
     """There is no such object."""
 
 
-@cache
+@Once
 def _client() -> Any:
     """One a process, made on first use: never before a worker forks. boto3's clients are thread-safe."""
     return boto3.session.Session().client(

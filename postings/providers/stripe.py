@@ -6,7 +6,6 @@ Facts: https://docs.stripe.com/api/payment_intents, /error-handling, /idempotenc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, Final, TypeVar
 
 import requests
@@ -15,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from pipeline.once import Once
 from pipeline.retry import retry_after
 from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
 
@@ -157,7 +157,7 @@ def is_reachable() -> bool:
     return True
 
 
-@cache
+@Once
 def _client() -> stripe.StripeClient:
     """One a process, made on first use: never before a worker forks."""
     if not settings.STRIPE_SECRET_KEY:

@@ -66,7 +66,7 @@ def outside(
         provider._client.cache_clear()
     yield Outside(shared_sandbox)
     for provider in (supabase, modern_treasury):
-        if provider._client.cache_info().currsize:
+        if provider._client.is_made:
             provider._client().close()
         provider._client.cache_clear()
 

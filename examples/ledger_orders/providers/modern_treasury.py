@@ -7,12 +7,12 @@ is imported on first use: it takes a second, and most processes never need it.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from pipeline.once import Once
 from pipeline.retry import retry_after
 from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
 
@@ -123,7 +123,7 @@ def deposit(external_id: str, *, into: str, out_of: str, amount: int) -> None:
     )
 
 
-@cache
+@Once
 def _client() -> "ModernTreasury":
     """One a process, made on first use: never before a worker forks."""
     from modern_treasury import ModernTreasury

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from pipeline.once import Once
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _user(found: Any) -> User:
     return User(found.id, mark, registration == "complete", found.created_at)
 
 
-@cache
+@Once
 def _client() -> "SyncGoTrueClient":
     """One a process, made on first use: never before a worker forks."""
     import httpx
