@@ -11,7 +11,9 @@ RUN /opt/venv/bin/pip install --require-hashes --no-deps -r requirements.lock \
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
 COPY --from=build /opt/venv /opt/venv
+# Two arenas: glibc's sixteen (on two cores) hold a third more memory for a worker of 32 threads, and save no time.
 ENV PATH=/opt/venv/bin:$PATH \
+    MALLOC_ARENA_MAX=2 \
     PYTHONUNBUFFERED=1 \
     DJANGO_SETTINGS_MODULE=config.settings \
     STATIC_ROOT=/srv/static

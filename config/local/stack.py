@@ -108,6 +108,7 @@ class Stack:
             "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
             "DEMO": "1",
             "DJANGO_SETTINGS_MODULE": "config.settings",
+            "MALLOC_ARENA_MAX": "2",  # as in the Dockerfile
             "PIPELINE_SECRET_KEYS": kept["pipeline_secret_key"],
             "SANDBOX_URL": self.sandbox,
             "SECRET_KEY": kept["secret_key"],
