@@ -13,7 +13,7 @@ from benchmarks import workers
 from benchmarks.cpu import WORKERS
 from benchmarks.workers import Setting
 
-POLL_SECONDS: Final = 0.01  # how late the end may be noticed
+POLL_SECONDS: Final = 0.05  # how late the end may be noticed; asking costs the processor too
 PREFORKS: Final = (Setting("prefork", 2, 4), Setting("prefork", 2, 16), Setting("prefork", 2, 1))
 
 Heads = Mapping[str, Sequence[int]]  # of the process trees that work for it, by part (benchmarks/cpu.py)

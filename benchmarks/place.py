@@ -39,7 +39,7 @@ class Place:
         from django.db import connection
 
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE pipeline_pipeline, postings_posting, pipeline_inbox CASCADE")
+            cursor.execute("TRUNCATE pipeline_pipeline, pipeline_event, postings_posting, pipeline_inbox CASCADE")
         for pattern in KEYS:
             for key in self.broker.scan_iter(pattern):
                 self.broker.delete(key)

@@ -56,7 +56,7 @@ held AS (
     UPDATE pipeline_step s
     SET due_at = found.due_at, hints_seen = pipe.hints, error = %(error)s, attention = s.attention OR found.mark
     FROM pipe, found
-    WHERE s.pipeline_id = pipe.id AND s.name = found.name AND s.owner IS NULL AND s.state = ANY(%(begin_from)s)
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = found.name AND s.owner IS NULL AND s.state = ANY(%(begin_from)s)
     RETURNING s.name, s.due_at, found.mark
 ),
 told AS (

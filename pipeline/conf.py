@@ -28,12 +28,12 @@ class Conf:
     GO_ON: bool = True
     GO_ON_FOR: timedelta = timedelta(seconds=5)
     SWEEP_EVERY: timedelta = timedelta(milliseconds=500)
-    SWEEP_BATCH: int = 200
+    SWEEP_BATCH: int = 50
     # A published move is published again after this, doubling up to the cap, while nobody has taken it.
     REPUBLISH_AFTER: timedelta = timedelta(seconds=2)
     REPUBLISH_CAP: timedelta = timedelta(seconds=60)
     # A queue with so many messages has work enough: the sweep adds nothing to it.
-    QUEUE_FULL: int = 500
+    QUEUE_FULL: int = 50
     # How long a message waits for the broker's confirmation, where it gives one (RabbitMQ).
     PUBLISH_TIMEOUT: timedelta = timedelta(seconds=5)
     # A worker that does not know the workflow, or is told to pause, leaves the job for this long.

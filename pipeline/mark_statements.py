@@ -20,7 +20,7 @@ moved AS (
         attention = p.attention + %(marks)s,
         attention_told_at = CASE WHEN %(marks)s > 0 THEN NULL ELSE p.attention_told_at END,
         due_at = CASE WHEN p.finished_at IS NULL THEN now() END
-    FROM pipe WHERE p.id = pipe.id
+    FROM pipe WHERE p.id = %(pipeline)s
     RETURNING p.state
 ),
 {NOTE}
@@ -41,7 +41,7 @@ told AS (
 moved AS (
     UPDATE pipeline_pipeline p
     SET seq = p.seq + 1, updated_at = now(), attention = %(kept)s
-    FROM pipe WHERE p.id = pipe.id
+    FROM pipe WHERE p.id = %(pipeline)s
 ),
 {NOTE}
 SELECT id FROM pipe""",

@@ -5,7 +5,6 @@ Pure functions; setting PIPELINE["GO_ON"] = False switches all of it off.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pipeline.decide import Done, GiveUp, Move
@@ -45,24 +44,24 @@ def view_after(
 ) -> PipelineView:
     """The pipeline as this worker sees it after its record: the database's word, and its own step's change."""
     if isinstance(after, str):
-        return _turned_back(view, replace(view, state=after))
+        return _turned_back(view, view._replace(state=after))
     data = dict(recorded) | (dict(move.data) if isinstance(move, Done) else {})
     state = StepState.SKIPPED if isinstance(move, GiveUp) else DONE[job.verb]
     steps = tuple(
-        replace(step, state=state.value, data=data) if step.name == job.step else _settled(step, job.verb, after)
+        step._replace(state=state.value, data=data) if step.name == job.step else _settled(step, job.verb, after)
         for step in view.steps
     )
     # With an older `seq` the record that ends the pipeline looks again: others have moved meanwhile.
     seq = after.seq if after.was_seq == view.seq else view.seq
-    return _turned_back(view, replace(view, state=after.state, deadline_at=after.deadline_at, seq=seq, steps=steps))
+    return _turned_back(view, view._replace(state=after.state, deadline_at=after.deadline_at, seq=seq, steps=steps))
 
 
 def _if_it_succeeds(view: PipelineView, job: Job) -> PipelineView:
-    steps = tuple(replace(step, state=DONE[job.verb].value) if step.name == job.step else step for step in view.steps)
+    steps = tuple(step._replace(state=DONE[job.verb].value) if step.name == job.step else step for step in view.steps)
     if view.state in OPEN:
         state = PipelineState.STAGING if open_jobs(PipelineState.STAGING, steps) else PipelineState.COMMITTING
-        return replace(view, state=state.value, steps=steps)
-    return replace(view, steps=steps)
+        return view._replace(state=state.value, steps=steps)
+    return view._replace(steps=steps)
 
 
 def _turned_back(before: PipelineView, after: PipelineView) -> PipelineView:
@@ -70,12 +69,12 @@ def _turned_back(before: PipelineView, after: PipelineView) -> PipelineView:
     if after.state != PipelineState.ROLLING_BACK or before.state == after.state:
         return after
     steps = (
-        replace(step, state=StepState.SKIPPED.value)
+        step._replace(state=StepState.SKIPPED.value)
         if step.state == StepState.PENDING and not step.undo_pending
         else step
         for step in after.steps
     )
-    return replace(after, steps=tuple(steps))
+    return after._replace(steps=tuple(steps))
 
 
 def _settled(step: StepView, verb: Verb, after: Advanced) -> StepView:
@@ -83,4 +82,4 @@ def _settled(step: StepView, verb: Verb, after: Advanced) -> StepView:
     left = {Wave.PIVOT: after.pivots, Wave.EFFECT: after.effects, Wave.TELLING: after.tells}[Wave(step.wave)]
     if verb == Verb.STAGE or left or step.state in (StepState.SKIPPED, DONE[verb]):
         return step
-    return replace(step, state=DONE[verb].value)
+    return step._replace(state=DONE[verb].value)

@@ -2,10 +2,11 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pipeline.states import PipelineState, StepState, Verb, Wave
 
@@ -23,8 +24,8 @@ class Job:
     verb: Verb
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+# Tuples: a worker makes a dozen of them anew at each transition.
+class StepView(NamedTuple):
     """One step as a decision sees it."""
 
     name: str
@@ -33,16 +34,15 @@ class StepView:
     wave: int
     state: str
     undo_pending: bool = False
-    args: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = MappingProxyType({})
+    data: Mapping[str, Any] = MappingProxyType({})
     owner: int | None = None
     lease_until: datetime | None = None
     due_at: datetime | None = None
     hints_seen: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineView:
+class PipelineView(NamedTuple):
     """What a claim read of the pipeline. `steps` are as they were when the claim began."""
 
     id: uuid.UUID
@@ -64,8 +64,8 @@ class PipelineView:
 
     def with_state(self, name: str, state: StepState) -> "PipelineView":
         """The same with one step in another state."""
-        steps = (replace(step, state=state.value) if step.name == name else step for step in self.steps)
-        return replace(self, steps=tuple(steps))
+        steps = [step._replace(state=state.value) if step.name == name else step for step in self.steps]
+        return self._replace(steps=tuple(steps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,16 @@ class TooManyOpen(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The pipeline of this key; `is_new` tells whether this call made it, `made` is what it made (not for saving)."""
+    """The pipeline of this key; `is_new` tells whether this call made it, of what and when."""
 
     id: uuid.UUID
     is_new: bool
-    made: tuple[Pipeline, list[Step]] | None = None
+    submission: Submission | None = None
+    at: datetime | None = None
+
+    def made(self) -> tuple[Pipeline, list[Step]] | None:
+        """The rows that this call stored, without reading them back: for the API's resource, not for saving."""
+        return _as_made(self.submission, self.at) if self.submission and self.at else None
 
 
 def start(
@@ -85,7 +90,7 @@ def start(
             _keep_below(ceiling, client)
         crashpoints.reached("submission", "accept", "stored")
         transaction.on_commit(lambda: _publish(jobs), robust=True)
-    return Started(submission.id, is_new=True, made=_as_made(submission, made_at))
+    return Started(submission.id, is_new=True, submission=submission, at=made_at)
 
 
 def find(scope: str, key: str, fingerprints: Sequence[str]) -> Started | None:
@@ -105,7 +110,6 @@ def _existing(scope: str, key: str, fingerprint: str) -> Started:
 
 
 def _as_made(submission: Submission, at: datetime) -> tuple[Pipeline, list[Step]]:
-    """What was stored, without reading it back: enough for the API's resource."""
     pipeline = Pipeline(
         id=submission.id,
         workflow=submission.workflow,

@@ -5,7 +5,8 @@ guard (state, fence, owner); `told` lists the events; `moved` changes the pipeli
 events. Nothing is decided by counting other rows: a snapshot may be older than the lock, so what a decision
 depends on are counters in the locked row. For the same reason `moved` sets every column that a constraint
 compares with another one it sets: PostgreSQL checks the constraints on the snapshot's row with the new values in
-it, before it finds that the row has changed meanwhile and makes the new one again.
+it, before it finds that the row has changed meanwhile and makes the new one again. Rows are found by the id that
+was given and not by a join with `pipe`, which looks cheap while a table is small by reading all of it.
 """
 
 from typing import Final
@@ -33,7 +34,7 @@ _KIND: Final = "(a.workflow || ' ' || a.version || ' ' || n.kind)"
 
 # Whether job `begin` of pipeline a, step n, is due and nobody's. `despite` an open circuit is despite its due time.
 MAY_BEGIN: Final = f"""
-    n.pipeline_id = a.id AND n.name = %(begin)s
+    n.pipeline_id = %(pipeline)s AND n.name = %(begin)s
       AND a.state = ANY(%(begin_phases)s) AND n.state = ANY(%(begin_from)s)
       AND (n.state <> 'pending' OR %(begin_verb)s = 'stage' OR n.undo_pending)
       AND n.owner IS NULL
@@ -57,7 +58,7 @@ _BEGIN: Final = f"""
         verb_started_at = CASE WHEN n.state = %(begin_state)s THEN n.verb_started_at ELSE now() END
     FROM {{source}} a
     WHERE {MAY_BEGIN} AND (%(despite)s OR NOT EXISTS ({OPEN_CIRCUIT})) {{also}}
-    RETURNING n.*,
+    RETURNING n.pipeline_id, n.name, n.wave, n.fence, n.lease_until, n.verb_started_at, n.data, n.calls, n.attention,
       (SELECT c.failures FROM pipeline_circuit c WHERE c.provider = %(providers)s ->> {_KIND}) AS troubles,
       CASE %(begin_verb)s WHEN 'stage' THEN n.stage_attempts WHEN 'commit' THEN n.commit_attempts
         ELSE n.rollback_attempts END AS attempt"""
@@ -134,7 +135,7 @@ moved AS (
     SET seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
         due_at = CASE WHEN p.state IN ('staging', 'waiting') THEN begun.lease_until
                       ELSE LEAST(p.due_at, begun.lease_until) END
-    FROM begun WHERE p.id = begun.pipeline_id
+    FROM begun WHERE p.id = %(pipeline)s
     RETURNING p.seq
 ),
 {NOTE}
@@ -145,7 +146,7 @@ SELECT {_BEGUN}, pipe.workflow, pipe.version, pipe.state, pipe.input, pipe.secre
        (SELECT jsonb_agg(jsonb_build_object(
             'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
             'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
-        FROM pipeline_step s WHERE s.pipeline_id = pipe.id) AS steps
+        FROM pipeline_step s WHERE s.pipeline_id = %(pipeline)s) AS steps
 FROM begun, pipe, moved""",
     TYPES,
 )
@@ -157,7 +158,7 @@ SELECT p.seq,
        (SELECT jsonb_agg(jsonb_build_object(
             'name', s.name, 'position', s.position, 'kind', s.kind, 'args', s.args, 'wave', s.wave,
             'undo_pending', s.undo_pending, 'state', s.state, 'data', s.data) ORDER BY s.position)
-        FROM pipeline_step s WHERE s.pipeline_id = p.id) AS steps
+        FROM pipeline_step s WHERE s.pipeline_id = %(pipeline)s) AS steps
 FROM pipeline_pipeline p WHERE p.id = %(pipeline)s""",
     TYPES,
 )
@@ -165,13 +166,16 @@ FROM pipeline_pipeline p WHERE p.id = %(pipeline)s""",
 # A job ended well (or its step is skipped): record it, decide if it was the last, and begin the next job.
 ADVANCE: Final = Statement(
     f"""
-WITH {PIPE},
+WITH pipe AS (
+    SELECT id, workflow, version, state, step_count, cursor, pivots, effects, tells, seq, hints, error
+    FROM pipeline_pipeline WHERE id = %(pipeline)s FOR NO KEY UPDATE
+),
 done AS (
     UPDATE pipeline_step s
     SET state = %(done_state)s, data = s.data || %(data)s, owner = NULL, lease_until = NULL, due_at = NULL,
         error = NULL, attention = false, finished_at = now()
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
       AND s.owner IS NOT DISTINCT FROM %(by_owner)s
       -- The last job of a commit gives the result: made from all steps as they are now, or made again.
       AND (pipe.seq = %(seen_seq)s OR pipe.state = 'rolling_back' OR pipe.pivots + pipe.effects + pipe.tells > 1)
@@ -222,18 +226,21 @@ moved AS (
         result = CASE WHEN after.state = 'committed' THEN %(result)s::jsonb ELSE p.result END,
         finished_at = CASE WHEN after.state IN ('committed', 'rolled_back') THEN now() END,
         due_at = CASE WHEN after.state IN ('committed', 'rolled_back') THEN NULL
-                      -- One job at a time: it is looked at when its lease ends. Otherwise others were published too.
+                      -- One job at a time: it is looked at when its lease ends, or a little earlier if it would have
+                      -- been anyway: a time that stays leaves the row's indexes as they are.
                       WHEN begun.wave = 0 OR (after.state = 'staging' AND begun.name IS NOT NULL)
-                      THEN begun.lease_until
+                      THEN CASE WHEN p.due_at BETWEEN begun.lease_until - %(lease)s / 2 AND begun.lease_until
+                                THEN p.due_at ELSE begun.lease_until END
+                      -- Otherwise others were published too.
                       WHEN after.was_staging THEN now() + %(look_again)s
                       ELSE LEAST(p.due_at, now() + %(look_again)s) END
     FROM after LEFT JOIN begun ON true
-    WHERE p.id = after.id
+    WHERE p.id = %(pipeline)s
     RETURNING p.deadline_at, p.seq
 ),
 erased AS (
     DELETE FROM pipeline_attachment a USING after
-    WHERE a.pipeline_id = after.id AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
+    WHERE a.pipeline_id = %(pipeline)s AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
 ),
 {NOTE}
 SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at,
@@ -253,7 +260,7 @@ failed AS (
                       ELSE GREATEST(now() + %(delay)s, %(until)s) END,
         verb_started_at = GREATEST(s.verb_started_at, %(until)s)
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
       AND s.owner = %(owner)s
     RETURNING s.name, s.due_at
 ),
@@ -288,7 +295,7 @@ asked AS (
         due_at = CASE WHEN pipe.state = 'rolling_back' OR s.hints_seen < pipe.hints THEN now()
                       ELSE LEAST(now() + %(delay)s, %(deadline)s) END
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = 'staging' AND s.fence = %(fence)s
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = 'staging' AND s.fence = %(fence)s
       AND s.owner = %(owner)s
     RETURNING s.name, s.due_at
 ),
@@ -326,7 +333,7 @@ refused AS (
     UPDATE pipeline_step s
     SET owner = NULL, lease_until = NULL, due_at = NULL, error = %(failure)s
     FROM pipe
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
       AND s.owner = %(owner)s
     RETURNING s.name
 ),
@@ -334,15 +341,15 @@ turned AS (SELECT pipe.id FROM pipe WHERE %(step)s IS NULL OR EXISTS (SELECT FRO
 hurried AS (
     -- What waits for its next attempt, for the customer or for a circuit is undone at once.
     UPDATE pipeline_step s SET due_at = NULL
-    FROM turned WHERE s.pipeline_id = turned.id AND s.state IN ('staging', 'staged') AND s.owner IS NULL
+    FROM turned WHERE s.pipeline_id = %(pipeline)s AND s.state IN ('staging', 'staged') AND s.owner IS NULL
       AND s.due_at IS NOT NULL
 ),
 skipped AS (
     UPDATE pipeline_step s SET state = 'skipped', due_at = NULL, finished_at = now()
-    FROM turned WHERE s.pipeline_id = turned.id AND s.state = 'pending' AND NOT s.undo_pending
+    FROM turned WHERE s.pipeline_id = %(pipeline)s AND s.state = 'pending' AND NOT s.undo_pending
     RETURNING s.name, s.position
 ),
-erased AS (DELETE FROM pipeline_attachment a USING turned WHERE a.pipeline_id = turned.id),
+erased AS (DELETE FROM pipeline_attachment a USING turned WHERE a.pipeline_id = %(pipeline)s),
 told AS (
     SELECT 1 AS ord, %(event)s AS type, %(step)s AS step, %(attempt)s AS attempt, %(note)s AS data
     FROM turned
@@ -361,7 +368,7 @@ moved AS (
         seq = p.seq + (SELECT count(*) FROM told), published = 0, updated_at = now(),
         due_at = CASE WHEN %(left)s > 0 THEN now() + %(look_again)s END,
         finished_at = CASE WHEN %(left)s = 0 THEN now() END
-    FROM turned WHERE p.id = turned.id
+    FROM turned WHERE p.id = %(pipeline)s
     RETURNING p.state
 ),
 {NOTE}

@@ -66,14 +66,14 @@ found AS (
     FROM pipe, pipeline_step s,
          LATERAL (SELECT CASE s.state WHEN 'staging' THEN s.stage_attempts WHEN 'committing' THEN s.commit_attempts
                          ELSE s.rollback_attempts END AS attempt) t
-    WHERE s.pipeline_id = pipe.id AND s.name = %(step)s
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s
 ),
 released AS (
     UPDATE pipeline_step s
     SET owner = NULL, lease_until = NULL, due_at = found.due_at, fence = s.fence + 1,
         attention = s.attention OR found.mark
     FROM pipe, found
-    WHERE s.pipeline_id = pipe.id AND s.name = found.name AND s.fence = %(fence)s AND s.owner = %(owner)s
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = found.name AND s.fence = %(fence)s AND s.owner = %(owner)s
     RETURNING s.name, s.due_at, found.attempt, found.mark
 ),
 told AS (

@@ -4,13 +4,14 @@ caller lost a race and stops quietly.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from pipeline import circuit_statements, db, statements, sweep_statements
 from pipeline.conf import conf
-from pipeline.db import to_array, to_json
+from pipeline.db import Constant, Statement, to_array, to_json
 from pipeline.ownership import LOCK_CLASS
 from pipeline.plan import Job, PipelineView, StepView, Undo, to_undo
 from pipeline.registry import known_jobs, providers
@@ -23,7 +24,7 @@ _STARTED = {
     Verb.COMMIT: EventType.COMMIT_STARTED,
     Verb.ROLLBACK: EventType.ROLLBACK_STARTED,
 }
-_BEGIN = {
+_BEGIN: Final[Mapping[Verb, dict[str, Constant]]] = {
     verb: {
         "begin_verb": verb.value,
         "begin_state": RUNNING[verb].value,
@@ -33,9 +34,29 @@ _BEGIN = {
     }
     for verb in Verb
 }
-_BEGIN_NOTHING = dict.fromkeys(("begin", "begin_verb", "begin_state", "begin_event")) | dict.fromkeys(
-    ("begin_phases", "begin_from", "known", "providers"), "{}"
-)
+_BEGIN_NOTHING: Final[dict[str, Constant]] = dict.fromkeys(
+    ("begin", "begin_verb", "begin_state", "begin_event")
+) | dict.fromkeys(("begin_phases", "begin_from", "known", "providers"), "{}")
+
+
+@cache
+def _claim(verb: Verb, *, despite: bool) -> Statement:
+    return statements.CLAIM.given(_BEGIN[verb] | {"despite": despite})
+
+
+@cache
+def _advance(verb: Verb, *, is_skipped: bool, then: Verb | None) -> Statement:
+    done = (StepState.SKIPPED if is_skipped else DONE[verb]).value
+    ended: dict[str, Constant] = {
+        "running": RUNNING[verb].value,
+        "done_state": done,
+        "done_event": done,  # the event is named as the state that is reached
+        "less": is_skipped or verb != Verb.STAGE,
+        "despite": False,
+    }
+    return statements.ADVANCE.given(ended | (_BEGIN[then] if then else _BEGIN_NOTHING))
+
+
 _OPEN = [PipelineState.STAGING, PipelineState.WAITING]
 
 
@@ -121,8 +142,8 @@ def create(submission: Submission) -> datetime | None:
 
 def claim(job: Job, owner: int, *, despite: bool = False) -> tuple[Begun, PipelineView] | None:
     """Begin the job if it is its turn, it is due and nobody owns it; `despite` its provider's open circuit."""
-    row = statements.CLAIM.row(
-        {"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner) | {"despite": despite}
+    row = _claim(job.verb, despite=despite).row(
+        {"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner)
     )
     if row is None:
         return None
@@ -131,10 +152,10 @@ def claim(job: Job, owner: int, *, despite: bool = False) -> tuple[Begun, Pipeli
         workflow=row["workflow"],
         version=row["version"],
         state=row["state"],
-        input=db.from_json(row["input"]),
-        secrets=db.from_json(row["secrets"]),
+        input=row["input"],
+        secrets=row["secrets"],
         deadline_at=row["deadline_at"],
-        reason=db.from_json(row["reason"]),
+        reason=row["reason"],
         is_cancelled=row["is_cancelled"],
         created_at=row["created_at"],
         seq=row["seq"],
@@ -146,7 +167,8 @@ def claim(job: Job, owner: int, *, despite: bool = False) -> tuple[Begun, Pipeli
 def hold_back(job: Job, until: datetime, error: Json) -> datetime | None:
     """An open circuit turned the job away: when it is due again, or None if it was not the circuit."""
     params = {"until": until, "error": to_json(error), "attention_after": conf().ATTENTION_AFTER}
-    row = circuit_statements.HOLD_BACK.row({"pipeline": job.pipeline} | _begin(job, 0) | params)
+    begin = _BEGIN[job.verb] | {"despite": False} | _begin(job, 0)
+    row = circuit_statements.HOLD_BACK.row({"pipeline": job.pipeline} | begin | params)
     return row["due_at"] if row else None
 
 
@@ -154,7 +176,7 @@ def look_again(view: PipelineView) -> PipelineView:
     """The same with all steps as they are now, and the `seq` that they belong to."""
     row = statements.LOOK.row({"pipeline": view.id})
     assert row is not None
-    return replace(view, seq=row["seq"], steps=_steps(row))
+    return view._replace(seq=row["seq"], steps=_steps(row))
 
 
 def advance(
@@ -175,15 +197,11 @@ def advance(
     this ends its commit, made from the steps as they were at `seen_seq`: if others have moved since, nothing
     is written.
     """
-    done = StepState.SKIPPED if is_skipped else DONE[job.verb]
-    row = statements.ADVANCE.row(
+    row = _advance(job.verb, is_skipped=is_skipped, then=then.verb if then else None).row(
         _guard(job, begun)
         | _begin(then, begun.owner)
         | {
             "by_owner": begun.owner or None,
-            "done_state": done.value,
-            "done_event": done.value,  # the event is named as the state that is reached
-            "less": is_skipped or job.verb != Verb.STAGE,
             "data": to_json(data),
             "note": to_json(note),
             "erase": to_array(tuple(erase)),
@@ -321,12 +339,11 @@ def postpone(pipeline: uuid.UUID, seq: int) -> None:
 
 
 def _begin(job: Job | None, owner: int) -> dict[str, Any]:
-    """The parameters of `begin`; without a job they match no step."""
-    common = {"owner": owner, "lease": conf().LEASE, "despite": False}
+    """The parameters of `begin` beside the verb's own; without a job there are none."""
+    common = {"owner": owner, "lease": conf().LEASE}
     if job is None:
-        return _BEGIN_NOTHING | common
-    known = {"known": to_array(known_jobs()), "providers": providers(job.verb)}
-    return _BEGIN[job.verb] | known | {"begin": job.step} | common
+        return common
+    return common | {"begin": job.step, "known": to_array(known_jobs()), "providers": providers(job.verb)}
 
 
 def _guard(job: Job, begun: Begun) -> dict[str, Any]:
@@ -341,7 +358,7 @@ def _guard(job: Job, begun: Begun) -> dict[str, Any]:
 
 
 def _steps(row: db.Row) -> tuple[StepView, ...]:
-    return tuple(StepView(**step) for step in db.from_json(row["steps"]))
+    return tuple(StepView(**step) for step in row["steps"])
 
 
 def _begun(row: db.Row, verb: Verb, owner: int) -> Begun:
@@ -353,8 +370,8 @@ def _begun(row: db.Row, verb: Verb, owner: int) -> Begun:
         attempt=row["attempt"],
         lease_until=row["lease_until"],
         verb_started_at=row["verb_started_at"],
-        data=db.from_json(row["data"]),
-        calls=db.from_json(row["calls"]),
+        data=row["data"],
+        calls=row["calls"],
         has_attention=row["attention"],
         now=row["now"],
         troubles=row["troubles"] or 0,

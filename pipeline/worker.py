@@ -1,4 +1,4 @@
-"""What a Celery worker brings along: a sweep of its own, in a process of its own.
+"""What a Celery worker brings along: a sweep of its own, in a process of its own, and plans by index.
 
 A process, because the worker's parent forks its pool: threads and connections there would be copied.
 """
@@ -10,14 +10,21 @@ import sys
 import threading
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from pipeline.conf import conf
+from pipeline.db import go_by_index
 
 log = logging.getLogger(__name__)
 
 _over = threading.Event()
 _process: subprocess.Popen[bytes] | None = None
+
+
+@worker_init.connect(weak=False)
+def plan_for_large_tables(**_: Any) -> None:
+    """Before the pool is forked, and before any thread of it connects."""
+    go_by_index()
 
 
 @worker_ready.connect(weak=False)

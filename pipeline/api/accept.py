@@ -46,7 +46,7 @@ class AcceptView(APIView):
         fields = fields_of(request.data)
         by = Submitter(request.user.pk if request.user.is_authenticated else None, client_of(request))
         started = self._accept(fields, key, by)
-        row, steps = started.made or load(started.id)
+        row, steps = started.made() or load(started.id)
         response = resource_response(request, row, render(row, steps, base_url(request)), 202)
         response["Location"] = path(started.id)
         response["Retry-After"] = "1"

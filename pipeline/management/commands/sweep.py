@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from pipeline import chores
+from pipeline.db import go_by_index
 from pipeline.sweep import sweep_for_ever, sweep_once
 
 
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         if once:
             self.stdout.write(f"{sweep_once()} jobs published")
             return
+        go_by_index()
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _received, _frame: stopped.set())
