@@ -40,8 +40,11 @@ def site(live_server, settings, outside):  # noqa: F811
 
 
 @pytest.fixture(scope="session")
-def windows(chromedriver):
-    """One window that runs scripts and one that does not: starting one takes a second."""
+def windows(chromedriver, django_db_setup):
+    """One window that runs scripts and one that does not: starting one takes a second.
+
+    They go before the database does: while a window is open, a thread of the server keeps its connection.
+    """
     with webdriver.browser(chromedriver) as scripted, webdriver.browser(chromedriver, javascript=False) as plain:
         yield {"with JavaScript": scripted, "without JavaScript": plain}
 
