@@ -79,7 +79,14 @@ class Browser:
         return bool(self._do("POST", "elements", {"using": "css selector", "value": css}))
 
     def click(self, css: str) -> None:
-        self._do("POST", f"element/{self._find(css)}/click", {})
+        """A page that is being replaced is waited for: a click on what has gone was none."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            with contextlib.suppress(LookupError):
+                self._do("POST", f"element/{self._find(css)}/click", {})
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{css!r} could not be clicked in {_PATIENCE:.0f} s")
 
     def type(self, css: str, text: str) -> None:
         element = self._find(css)
