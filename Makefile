@@ -46,7 +46,7 @@ bench: ## measure against peers; writes benchmarks/latest.json; ARGS="--quick"
 	$(call needs,tests)
 	@exec $(PY) -m config.local.run --data .data/bench -- $(PY) -m benchmarks $(ARGS)
 
-chaos: ## break everything under load and compare; MINUTES=3 SEED=N, ARGS="--kills | --peers | --overload"
+chaos: ## break everything under load and compare; MINUTES=3 SEED=N, ARGS="--kills | --peers | --overload | --hosts"
 	$(call needs,tests)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" exec $(PY) -m tests.chaos $(ARGS)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox import __doc__ as description
 from sandbox.providers import PROVIDERS
 from sandbox.providers.s3 import make_bucket
-from sandbox.server import CannotStart, listen, own, serve
+from sandbox.server import HOST, CannotStart, listen, own, serve
 from sandbox.world import World
 
 
@@ -19,6 +19,12 @@ def arguments() -> argparse.Namespace:
         prog="python -m sandbox", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, default=9900, metavar="N", help="loopback port; 0: any free one (9900)")
+    parser.add_argument(
+        "--host",
+        default=HOST,
+        metavar="ADDRESS",
+        help=f"where it listens ({HOST}); another one only in a network of your own: whoever reaches it may do all",
+    )
     parser.add_argument(
         "--data", type=Path, default=Path(".data/sandbox"), metavar="DIR", help="where all state lives (.data/sandbox)"
     )
@@ -39,7 +45,7 @@ def main() -> None:
     given = arguments()
     try:
         lock = own(given.data)
-        listener = listen(given.port)
+        listener = listen(given.port, given.host)
         world = World(given.data, PROVIDERS)
         for name, url in (("stripe", given.stripe_webhook_url), ("sendgrid", given.sendgrid_webhook_url)):
             if url:

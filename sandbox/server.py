@@ -36,16 +36,18 @@ class Protocol(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope)[TRANSPORT] = self.transport
 
 
-def listen(port: int) -> socket.socket:
-    """A socket that listens on `port` of loopback, 0 meaning any free one. Raises CannotStart."""
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """A socket that listens on `port` of loopback (or another host), 0 meaning any free one. Raises CannotStart."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise CannotStart(f"port {port} on {HOST} is taken: give another with --port ({error.strerror})") from error
+        raise CannotStart(
+            f"port {port} on {host} cannot be had: give another with --port ({error.strerror})"
+        ) from error
     return listener
 
 
@@ -86,5 +88,6 @@ def serve(world: World, listener: socket.socket, *, log_requests: bool) -> None:
         timeout_graceful_shutdown=1,
     )
     # For scripts that give port 0 and read where it is.
-    print(f"sandbox listening on http://{HOST}:{listener.getsockname()[1]}", flush=True)  # noqa: T201 - the one line for who started it
+    host, port = listener.getsockname()
+    print(f"sandbox listening on http://{host}:{port}", flush=True)  # noqa: T201 - the one line for who started it
     uvicorn.Server(config).run(sockets=[listener])

@@ -35,9 +35,8 @@ INITDB = [
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
 ]
-ACCESS = "host all all 127.0.0.1/32 scram-sha-256\n"
+ACCESS = "host all all {host}/{bits} scram-sha-256\n"
 SETTINGS = {
-    "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "300",
     "shared_buffers": "256MB",
@@ -66,10 +65,13 @@ NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 class Postgres:
     """One server: prepared once, then started, killed and started again on the same port."""
 
-    def __init__(self, folder: DataFolder, place: Place, *, durable: bool, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: DataFolder, place: Place, *, durable: bool, say: Callable[[str], None], host: str = LOOPBACK
+    ) -> None:
         self._place = place
         self._durable = durable
         self._say = say
+        self._host = host
         self._log = folder.logs / "postgres.log"
         self._mark = folder.path
         self._password_file = place.home / "password"
@@ -128,7 +130,7 @@ class Postgres:
 
     def url(self, database: str = DATABASE) -> str:
         """The address of a database, password included."""
-        return f"postgresql://{USER}:{self._password()}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{USER}:{self._password()}@{self._host}:{self.port}/{database}"
 
     def _fault(self) -> str | None:
         """Why the cluster that is there cannot be used; None when it can."""
@@ -186,10 +188,12 @@ class Postgres:
             os.chown(path, self._place.account.uid, self._place.account.gid)
 
     def _configure(self) -> None:
-        settings = SETTINGS | {"port": str(self.port)} | ({} if self._durable else NOT_DURABLE)
+        where = {"listen_addresses": self._host, "port": str(self.port)}
+        settings = SETTINGS | where | ({} if self._durable else NOT_DURABLE)
         lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
         self._write("postgresql.conf", "".join(lines))
-        self._write("pg_hba.conf", ACCESS)
+        # Off loopback (tests/chaos/network.py) its neighbours may come, who are in a network of ours alone.
+        self._write("pg_hba.conf", ACCESS.format(host=self._host, bits=32 if self._host == LOOPBACK else 24))
 
     def _write(self, name: str, text: str) -> None:
         path = self.cluster / name

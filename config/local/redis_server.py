@@ -21,7 +21,7 @@ STOP_SECONDS = 5.0
 DATABASES = 64  # test workers in parallel take some each
 
 CONFIGURATION = """\
-bind 127.0.0.1
+bind {host}
 port {port}
 requirepass {password}
 databases {databases}
@@ -38,13 +38,14 @@ tcp-keepalive 15
 class RedisServer:
     """One server: prepared once, then started, killed and started again on the same port."""
 
-    def __init__(self, folder: DataFolder, *, durable: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: DataFolder, *, durable: bool, say: Callable[[str], None], host: str = LOOPBACK) -> None:
         self._home = folder.path / "redis"
         self._log = folder.logs / "redis.log"
         self._mark = folder.path
         self._password = folder.secrets()["redis_password"]
         self._durable = durable
         self._say = say
+        self._host = host
         self.port = 0
 
     def prepare(self) -> None:
@@ -54,6 +55,7 @@ class RedisServer:
             self._say("Ended a Redis that an earlier run left behind.")
         self.port = free_port()
         text = CONFIGURATION.format(
+            host=self._host,
             port=self.port,
             password=self._password,
             databases=DATABASES,
@@ -101,7 +103,7 @@ class RedisServer:
 
     def url(self, database: int = 0) -> str:
         """The address of one of its databases, password included."""
-        return f"redis://:{self._password}@{LOOPBACK}:{self.port}/{database}"
+        return f"redis://:{self._password}@{self._host}:{self.port}/{database}"
 
     def flush(self) -> None:
         """Empty every database."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from config.local import place, processes
 from config.local.folder import DataFolder
+from config.local.ports import LOOPBACK
 from config.local.postgres import Postgres
 from config.local.redis_server import RedisServer
 
@@ -21,15 +22,24 @@ class Services:
 
     @classmethod
     def of(
-        cls, folder: DataFolder, *, durable: bool, say: Callable[[str], None], durable_broker: bool | None = None
+        cls,
+        folder: DataFolder,
+        *,
+        durable: bool,
+        say: Callable[[str], None],
+        durable_broker: bool | None = None,
+        host: str = LOOPBACK,
     ) -> "Services":
-        """The services of a data folder; says where PostgreSQL's files lie when that is elsewhere."""
+        """The services of a data folder; says where PostgreSQL's files lie when that is elsewhere.
+
+        `host` is where they listen: nothing but loopback, or an address of a network that is ours alone.
+        """
         where = place.find(folder)
         if not where.home.is_relative_to(folder.path):
             say(f"PostgreSQL runs as {where.account.name if where.account else 'you'}; its files are in {where.home}")
         return cls(
-            Postgres(folder, where, durable=durable, say=say),
-            RedisServer(folder, durable=durable if durable_broker is None else durable_broker, say=say),
+            Postgres(folder, where, durable=durable, say=say, host=host),
+            RedisServer(folder, durable=durable if durable_broker is None else durable_broker, say=say, host=host),
         )
 
     def environment(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ class Stack:
     pool: str = "prefork"
     children: int = CHILDREN  # its processes or threads, for each worker
     nice: Mapping[str, int] = field(default_factory=dict)  # workers that give way to the others, and how far
+    host: str = LOOPBACK  # where the servers and the sandbox listen
     extra: Mapping[str, str] = field(default_factory=dict)  # variables that stand over the demo's own
     sandbox_port: int = field(default_factory=free_port)
     env: dict[str, str] = field(default_factory=dict)
@@ -55,12 +56,13 @@ class Stack:
     @property
     def web(self) -> str:
         """Base URL of the web server."""
-        return f"http://{LOOPBACK}:{self.listening.getsockname()[1]}"
+        host, port = self.listening.getsockname()
+        return f"http://{host}:{port}"
 
     @property
     def sandbox(self) -> str:
         """Base URL of the sandbox."""
-        return f"http://{LOOPBACK}:{self.sandbox_port}"
+        return f"http://{self.host}:{self.sandbox_port}"
 
     def admin(self) -> dict[str, str]:
         """The admin's login."""
@@ -133,7 +135,7 @@ class Stack:
         self._wait_for_workers()
 
     def _start_sandbox(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "sandbox", "--port", str(self.sandbox_port)]
+        command = [sys.executable, "-m", "sandbox", "--host", self.host, "--port", str(self.sandbox_port)]
         command += ["--data", str(self.folder.path / "sandbox")]
         for provider in ("stripe", "sendgrid"):
             command += [f"--{provider}-webhook-url", f"{self.web}/webhooks/{provider}/"]
@@ -143,14 +145,20 @@ class Stack:
         # A broker that swallows packets holds a request up for this long, once.
         env = self.env | {"DATABASE_POOL": "1", "BROKER_SOCKET_TIMEOUT": "1.5"}
         command = [sys.executable, "-m", "config.local.web", str(self.listening.fileno())]
-        return processes.start(command, env=env, log=self._log("web"), cwd=ROOT, pass_fds=[self.listening.fileno()])
+        return self._start_program("web", command, env, [self.listening.fileno()])
 
     def _start_worker(self, name: str, queues: str) -> subprocess.Popen[bytes]:
         command = ["nice", "-n", str(self.nice[name])] if name in self.nice else []
         command += [sys.executable, "-m", "celery", "--app", "config", "worker", "--hostname", _node(name)]
         command += ["--queues", queues, "--pool", self.pool, "--concurrency", str(self.children)]
         command += ["-O", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
-        return processes.start(command, env=self.env, log=self._log(name), cwd=ROOT)
+        return self._start_program(name, command, self.env)
+
+    def _start_program(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Web, or a worker."""
+        return processes.start(command, env=env, log=self._log(name), cwd=ROOT, pass_fds=pass_fds)
 
     def _wait_for(self, name: str, url: str) -> None:
         """Until the URL answers 200; LocalError with the program's last lines when it does not."""

@@ -15,14 +15,14 @@ from config.local.folder import LocalError
 from config.local.ports import PortTakenError
 from config.local.stack import QUEUES
 from config.local.terminal import coloured, complain, say
-from tests.chaos import killing, overload, peers, rabbitmq, report
+from tests.chaos import hosts, killing, network, overload, peers, rabbitmq, report
 from tests.chaos.place import DATA, WORKERS, Place, running
 from tests.chaos.rabbitmq import RabbitPlace
 from tests.chaos.schedule import RABBITMQ, REDIS
 from tests.chaos.storm import storm
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-STORM, KILLS, OVERLOAD, PEERS = "storm", "kills", "overload", "peers"
+STORM, KILLS, OVERLOAD, PEERS, HOSTS = "storm", "kills", "overload", "peers", "hosts"
 MINUTES = {STORM: 3.0, OVERLOAD: 1.0}
 
 Outcome = tuple[dict[str, Any], list[str]]
@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
         (KILLS, "worker trees killed every 4 s, and nothing else"),
         (PEERS, "the same, for DBOS and a plain Celery chain as well"),
         (OVERLOAD, "100 submissions a second for a minute"),
+        (HOSTS, "web and two workers on hosts of their own (network namespaces), whose cables are pulled"),
     ):
         modes.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=help_)
     options = parser.parse_args()
@@ -54,8 +55,13 @@ def chaos(options: argparse.Namespace) -> int:
     if options.broker == "rabbitmq" and rabbitmq.program() is None:
         say("Skipped: rabbitmq-server is not installed here. On Debian: apt-get install rabbitmq-server.")
         return 0
+    try:
+        where = _place(options)
+    except network.NotPossibleError as why:
+        say(f"Skipped: {why}. Without --hosts the same runs as separate processes on one host.")
+        return 0
     began = time.monotonic()
-    with running(say, **_place(options)) as place:
+    with running(say, **where) as place:
         around = report.surroundings(place)
         facts, violations = _RUNS[options.mode](options, place)
     facts = {"seed": options.seed, "broker": options.broker} | facts | {"took": f"{time.monotonic() - began:.0f} s"}
@@ -65,7 +71,7 @@ def chaos(options: argparse.Namespace) -> int:
 
 
 def _place(options: argparse.Namespace) -> dict[str, Any]:
-    """How the stack is started for this run."""
+    """How the stack is started for this run. Raises NotPossibleError."""
     place: dict[str, Any] = {"data": options.data, "durable_broker": options.broker == "redis", "workers": WORKERS}
     if options.broker == "rabbitmq":
         place["kind"] = RabbitPlace
@@ -74,6 +80,8 @@ def _place(options: argparse.Namespace) -> dict[str, Any]:
     if options.mode == OVERLOAD:
         place |= {"workers": overload.WORKERS, "extra": overload.EXTRA, "pool": overload.POOL}
         place |= {"nice": overload.NICE}
+    if options.mode == HOSTS:
+        place |= hosts.place_in(network.private(hosts.ADDRESSES))
     return place
 
 
@@ -88,6 +96,7 @@ _RUNS: dict[str, Callable[[argparse.Namespace, Place], Outcome]] = {
     KILLS: lambda options, place: killing.killing(place, options.seed, say),
     PEERS: lambda options, place: killing.killing(place, options.seed, say),
     OVERLOAD: lambda options, place: overload.overload(place, options.seed, options.minutes * 60, say),
+    HOSTS: lambda options, place: hosts.hosts(place, options.seed, say),
 }
 
 

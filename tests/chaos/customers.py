@@ -20,6 +20,10 @@ AT_ONCE: Final = 48  # customers whose requests are open at the same time
 TERMINAL: Final = ("committed", "rolled_back")
 
 
+class SentHomeError(Exception):
+    """The run was ended before its time."""
+
+
 @dataclass
 class Customers:
     """Sends submissions at their times. `log` has one line for each answer, or for none."""
@@ -33,17 +37,22 @@ class Customers:
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
     _open: int = 0
     _writing: threading.Lock = field(default_factory=threading.Lock)
+    _sent_home: threading.Event = field(default_factory=threading.Event)
     _http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=AT_ONCE, retries=False))
 
     def serve(self, submissions: Iterable[Submission]) -> None:
         """All of them at their times; returns when the last customer has done what he does."""
         self.began = time.monotonic()
         waiting: list[Future[None]] = []
-        for one in submissions:
-            time.sleep(max(0.0, self.began + one.at - time.monotonic()))
-            waiting += [self._pool.submit(self._come, one, copy) for copy in range(one.copies)]
-        for each in waiting:
-            each.result()
+        try:
+            for one in submissions:
+                time.sleep(max(0.0, self.began + one.at - time.monotonic()))
+                waiting += [self._pool.submit(self._come, one, copy) for copy in range(one.copies)]
+            for each in waiting:
+                each.result()
+        except KeyboardInterrupt:
+            self._sent_home.set()  # this process ends when the last of them has
+            raise
 
     def open(self) -> int:
         """How many submissions wait for their answer just now (about: threads race for the number)."""
@@ -123,6 +132,8 @@ class Customers:
 
     def _ask(self, method: str, url: str, **more: Any) -> tuple[int, dict[str, Any]]:
         """Status and body; status 0 when no answer came."""
+        if self._sent_home.is_set():
+            raise SentHomeError
         try:
             answer = self._http.request(method, url, timeout=15, **more)
             return answer.status, answer.json()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,7 @@ import requests
 from psycopg import sql
 
 from config.local.folder import DataFolder
-from config.local.ports import listen
+from config.local.ports import LOOPBACK, listen
 from config.local.services import Services, end_leftovers
 from config.local.stack import CHILDREN, QUEUES, ROOT, Stack
 from config.local.supervisor import Supervisor
@@ -92,15 +93,17 @@ def running(
     extra: Mapping[str, str] | None = None,
     pool: tuple[str, int] = ("prefork", CHILDREN),
     nice: Mapping[str, int] | None = None,
-    kind: type[Place] = Place,
+    kind: Callable[..., Place] = Place,
     data: Path = DATA,
+    host: str = LOOPBACK,
+    listening_at: Callable[[], socket.socket] = lambda: listen(None, 8000),
 ) -> Iterator[Place]:
     """The whole stack while the block runs, with Django set up in this process."""
     folder = DataFolder(data)
-    with folder.claimed("chaos run"), listen(None, 8000) as listening:
+    with folder.claimed("chaos run"), listening_at() as listening:
         end_leftovers(folder)
         run = _emptied(folder)
-        services = Services.of(folder, durable=True, durable_broker=durable_broker, say=say)
+        services = Services.of(folder, durable=True, durable_broker=durable_broker, say=say, host=host)
         chaos = {
             "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
             "CHAOS_FOLDER": str(run),
@@ -111,7 +114,7 @@ def running(
             "SMS_ENABLED": "1",
         }
         place = kind(folder, listening, say, Supervisor(say=_to(run / "supervisor")), services)
-        place.workers, place.extra = workers, chaos | dict(extra or {})
+        place.workers, place.extra, place.host = workers, chaos | dict(extra or {}), host
         place.pool, place.children = pool
         place.nice = nice or {}
         try:

@@ -1,11 +1,13 @@
 """The parts of `make chaos` that can be told apart from its processes: schedule, mix, figures, comparisons."""
 
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.chaos import checks, figures, killing, overload, report
+from tests.chaos import checks, figures, hosts, killing, overload, report
 from tests.chaos.acts import HANDS
 from tests.chaos.mix import KINDS, PLAIN, submissions
 from tests.chaos.outside import Ended, differences
@@ -274,10 +276,35 @@ def test_a_kept_run_replaces_the_one_before_in_its_own_place(tmp_path, monkeypat
     assert "SEED=second" in kept
     assert "SEED=first" not in kept
     assert kept.index("<!-- kills -->") < kept.index("SEED=second") < kept.index("<!-- end of kills -->")
-    assert all(f"<!-- end of {mode} -->" in kept for mode in ("storm", "kills", "peers", "overload"))
+    assert all(f"<!-- end of {mode} -->" in kept for mode in ("storm", "kills", "peers", "overload", "hosts"))
 
 
 def test_acts_are_in_order():
     acts = schedule(3, 180)
     assert [act.at for act in acts] == sorted(act.at for act in acts)
     assert all(isinstance(act, Act) for act in acts)
+
+
+# --- hosts of their own --------------------------------------------------------------------------
+
+
+def _cut(**changed):
+    given = {"jobs": [("p", "logo"), ("q", "payment")], "taken": [12.0, 13.5], "why": {"owner gone"}, "back": 3.0}
+    return replace(hosts.Cut(hosts.VANISHING, datetime.now(UTC), given["jobs"]), **given | changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, []),
+        ({"taken": [12.0]}, ["had 1 taken over"]),
+        ({"taken": [12.0, 99.0]}, ["had 2 taken over within 20 s"]),
+        ({"why": {"lease ended"}}, ["was found by {'lease ended'} and not by owner gone"]),
+        ({"back": None}, ["took no job within"]),
+        ({"jobs": []}, ["had nothing in hand"]),
+    ],
+)
+def test_a_cable_that_was_pulled_for_nothing_is_told(changed, told):
+    found = hosts.missed([_cut(**changed)])
+    assert len(found) == len(told)
+    assert all(part in line for part, line in zip(told, found, strict=True))

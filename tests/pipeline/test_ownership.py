@@ -26,6 +26,13 @@ from pipeline.testing import (
 )
 from pipeline.workflow import Refused, Skip, Unavailable, Wait
 
+KEEPALIVES = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "12000",
+}
+
 
 @pytest.fixture
 def workers():
@@ -340,6 +347,13 @@ def test_the_owners_session_is_a_session_of_its_own_that_waits_for_nothing(broke
         cursor.execute("SELECT application_name, state FROM pg_stat_activity WHERE application_name = 'pipeline-owner'")
         assert ("pipeline-owner", "idle") in cursor.fetchall()
     assert session.is_alive(workers[0].id)
+
+
+def test_the_owners_session_ends_14_s_after_its_machine_has_vanished(broker, workers):
+    """Whatever the server's defaults are: where a user timeout is set, Linux counts no probes."""
+    assert workers[0].id
+    shown = {name: workers[0]._owner._session.execute(f"SHOW {name}").fetchone()[0] for name in KEEPALIVES}
+    assert shown == KEEPALIVES
 
 
 def test_two_owners_never_have_one_id(broker):
