@@ -34,6 +34,7 @@ class Customers:
     began: float = 0.0
     odd: list[str] = field(default_factory=list)  # answers that the contract does not allow
     slowest: list[float] = field(default_factory=list)  # seconds of each first answer
+    since_due: list[float] = field(default_factory=list)  # the same, from the time at which it was to be sent
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
     _open: int = 0
     _writing: threading.Lock = field(default_factory=threading.Lock)
@@ -91,6 +92,7 @@ class Customers:
             if status == 202:
                 if which == "first":
                     self.slowest.append(took)
+                    self.since_due.append(time.monotonic() - self.began - one.at)
                 return answer
             if status not in AGAIN and status != 0:
                 if (which, status) != ("changed", 422):

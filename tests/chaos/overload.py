@@ -127,7 +127,7 @@ def _reckon(
     facts: dict[str, Any] = {
         "pipelines": len(rows),
         "submitted within": f"{arrived:.1f} s, planned {asked[-1].at:.1f} s: {len(asked) / arrived:.1f} a second",
-        "accepting": figures.spread(customers.slowest),
+        "accepting, from its time on": figures.spread(customers.since_due),
         "drained after": f"{took:.1f} s, {len(rows) / (arrived + took):.1f} pipelines a second in all",
         "largest backlog": max(watch.backlog, default=0),
         **{f"waiting: {name}": figures.spread(values) for name, values in waits.items()},
