@@ -16,6 +16,18 @@ from postings.models import Plan
 
 URL = "/api/v1/postings/"
 APPS = ["pipeline", "postings", "django.contrib.auth", "django.contrib.contenttypes", "rest_framework.authtoken"]
+SUBMISSION = {
+    "title": "Senior engineer",
+    "company_name": "Acme & Daughters",
+    "description": "We are looking for somebody who likes pipelines.",
+    "employment_type": "FULL_TIME",
+    "location": "Hamburg",
+    "country": "DE",
+    "apply_email": "jobs@example.com",
+    "contact_email": "customer@example.com",
+    "plan": "basic",
+    "payment_method": "pm_card_visa",
+}  # a valid one, as JSON has it
 _keys = itertools.count(1)
 
 
@@ -39,19 +51,8 @@ def plan(db):
 
 @pytest.fixture
 def fields():
-    """A valid submission, as JSON has it."""
-    return {
-        "title": "Senior engineer",
-        "company_name": "Acme & Daughters",
-        "description": "We are looking for somebody who likes pipelines.",
-        "employment_type": "FULL_TIME",
-        "location": "Hamburg",
-        "country": "DE",
-        "apply_email": "jobs@example.com",
-        "contact_email": "customer@example.com",
-        "plan": "basic",
-        "payment_method": "pm_card_visa",
-    }
+    """A valid submission, to be changed."""
+    return dict(SUBMISSION)
 
 
 @pytest.fixture

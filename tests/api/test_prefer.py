@@ -1,17 +1,16 @@
 """POST with `Prefer: wait`: 201, 402 or 202, the whole workflow run against the sandbox while the client waits."""
 
-import threading
 import time
 from io import BytesIO
 
 import pytest
-from django.db import connection
 from django.test import Client
 from PIL import Image
 
 from pipeline.models import Pipeline
 from pipeline.testing import drain
 from tests.api.conftest import APPS, problem
+from tests.beside import a_worker
 from tests.postings.conftest import outside  # noqa: F401 - a fixture
 from tests.sandbox.conftest import shared_sandbox  # noqa: F401 - a fixture
 
@@ -20,22 +19,9 @@ pytestmark = pytest.mark.django_db(transaction=True, available_apps=APPS)
 
 @pytest.fixture
 def working(broker, outside):  # noqa: F811
-    """A worker beside the request: it drives every pipeline to its end."""
-    stop = threading.Event()
-
-    def work():
-        try:
-            while not stop.wait(0.05):
-                for pipeline in Pipeline.objects.filter(finished_at=None).exclude(state="waiting"):
-                    drain(pipeline.pk, broker)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    """A worker beside the request."""
+    with a_worker(broker):
+        yield
 
 
 def test_a_committed_posting_is_201_at_its_own_address(post, fields, working, http):

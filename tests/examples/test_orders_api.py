@@ -1,19 +1,18 @@
 """Buyers and orders over HTTP."""
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 
 from examples.ledger_orders.models import Buyer
 from pipeline.models import Pipeline
 from pipeline.testing import ScriptedBroker, drain
 from tests.api.conftest import problem, wrong
+from tests.beside import a_worker
 from tests.examples.conftest import balance
 from tests.postings.conftest import Outside
 
@@ -28,22 +27,9 @@ def body(buyer: Buyer, *amounts: Any, **changed: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def working(broker: ScriptedBroker, outside: Outside) -> Iterator[None]:
-    """A worker beside the request: it drives every pipeline to its end."""
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            while not stop.wait(0.05):
-                for pipeline in Pipeline.objects.filter(finished_at=None):
-                    drain(pipeline.pk, broker)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    """A worker beside the request."""
+    with a_worker(broker):
+        yield
 
 
 def test_buyers_are_listed_with_what_the_ledger_says_now(

@@ -20,22 +20,11 @@ from pipeline.models import Pipeline
 from pipeline.sweep import sweep_once
 from pipeline.testing import InjectedFailure, Killed, advance, together
 from pipeline.testing.faults import die
+from tests.api.conftest import SUBMISSION
 from tests.matrix.play import Shop
 from tests.matrix.points import Scenario
 
 KINDS = ("crash", "exception", "duplicate")
-BODY = {
-    "title": "Senior engineer",
-    "company_name": "Acme & Daughters",
-    "description": "We are looking for somebody who likes pipelines.",
-    "employment_type": "FULL_TIME",
-    "location": "Hamburg",
-    "country": "DE",
-    "apply_email": "jobs@example.com",
-    "contact_email": "customer@example.com",
-    "plan": "basic",
-    "payment_method": "pm_card_visa",
-}
 _keys = itertools.count(1)
 
 
@@ -79,7 +68,10 @@ def post(key: str) -> Any:
     client = Client(raise_request_exception=False)
     try:
         answer = client.post(
-            "/api/v1/postings/", json.dumps(BODY), content_type="application/json", headers={"Idempotency-Key": key}
+            "/api/v1/postings/",
+            json.dumps(SUBMISSION),
+            content_type="application/json",
+            headers={"Idempotency-Key": key},
         )
     except Killed:
         connection.close()  # the web server's process is gone, and its transaction with it
