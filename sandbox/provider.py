@@ -6,6 +6,7 @@ clock, idempotency, delivery) is shared.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import secrets
@@ -166,6 +167,18 @@ def credentials(call: Call) -> tuple[str, str]:
     """Scheme, in small letters, and value of the `Authorization` header; both empty without one."""
     scheme, _, value = call.headers.get("authorization", "").partition(" ")
     return scheme.lower(), value
+
+
+def basic(call: Call) -> tuple[str, str]:
+    """User and password of basic authentication (RFC 7617); both empty without it, or where they cannot be read."""
+    scheme, value = credentials(call)
+    if scheme != "basic":
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return user, password
 
 
 def new_id(prefix: str) -> str:

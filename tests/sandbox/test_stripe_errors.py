@@ -51,7 +51,7 @@ def test_what_does_not_exist_is_a_missing_resource(sandbox, service, missing):
     assert missing in str(refused.value)
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer pk_test_x", "Basic !!"])
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer pk_test_x", "Basic !!", b"Basic \xe9\xe9\xe9\xe9"])
 def test_without_a_secret_key_the_answer_is_401(sandbox, header):
     headers = {} if header is None else {"authorization": header}
     answer = sandbox.http.get("/stripe/v1/payment_intents", headers=headers)

@@ -5,14 +5,12 @@ Money is had through the API itself: a posted transaction from an account of the
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sandbox.provider import Answer, Call, IdempotencyRules, Json, Operation, Provider, Refused, credentials
+from sandbox.provider import Answer, Call, IdempotencyRules, Json, Operation, Provider, Refused, basic, credentials
 from sandbox.providers.modern_treasury import accounts, objects, transactions
 from sandbox.providers.modern_treasury.errors import error_answer, words
 
@@ -42,12 +40,8 @@ OPERATIONS = (
 
 def authorise(_: World, call: Call) -> None:
     """Basic authentication by organisation and API key; any of both will do."""
-    scheme, given = credentials(call)
-    try:
-        organisation, _separator, key = base64.b64decode(given, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        organisation = key = ""
-    if scheme != "basic" or not organisation or not key:
+    organisation, key = basic(call)
+    if not organisation or not key:
         message = "Authenticate with your organization ID and API key by HTTP Basic authentication."
         raise Refused(error_answer(401, "unauthorized", message))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from sandbox.provider import (
     Origin,
     Provider,
     WebhookRules,
+    basic,
     credentials,
 )
 from sandbox.providers.stripe import charges, control, events, intents, lists, objects, payment_methods, refunds, search
@@ -59,10 +58,7 @@ def authorise(_: World, call: Call) -> None:
     """A secret key as bearer token, or as the user name of basic authentication."""
     scheme, given = credentials(call)
     if scheme == "basic":
-        try:
-            given = base64.b64decode(given, validate=True).decode().split(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
-            given = ""
+        given, _password = basic(call)
     if scheme not in ("bearer", "basic") or not given:
         raise unauthorised(
             "You did not provide an API key. You need to provide your API key in the Authorization header, using "
