@@ -120,6 +120,11 @@ def not_found(detail: str = "There is nothing at this address.") -> Problem:
     return Problem(404, "not_found", "Not found", detail)
 
 
+def no_pipeline() -> Problem:
+    """404 for an id that no pipeline has."""
+    return not_found("There is no pipeline of this id.")
+
+
 def throttled(detail: str, retry_after: float, *, code: str = "throttled") -> Problem:
     """429; `retry_after` in seconds."""
     headers = {"Retry-After": str(max(1, math.ceil(retry_after)))}

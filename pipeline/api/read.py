@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from pipeline.api.problems import not_found
+from pipeline.api.problems import no_pipeline
 from pipeline.api.resource import encoded, etag, render
 from pipeline.api.waiting import PipelineResponse
 from pipeline.api.watch import mark_of
@@ -29,7 +29,7 @@ def load(pipeline: uuid.UUID) -> tuple[Pipeline, list[Step]]:
         return steps[0].pipeline, steps
     reaped = Pipeline.objects.filter(pk=pipeline).exclude(reaped_at=None).defer(*_UNSHOWN).first()
     if reaped is None:
-        raise not_found("There is no pipeline of this id.")
+        raise no_pipeline()
     return reaped, []
 
 

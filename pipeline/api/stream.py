@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from rest_framework.request import Request
 
 from pipeline.api.events import PAGE, as_json, events_after, parse_seq
-from pipeline.api.problems import Problem, not_found, unavailable
+from pipeline.api.problems import Problem, no_pipeline, unavailable
 from pipeline.api.schema import describe_stream
 from pipeline.api.views import PipelineView
 from pipeline.api.waiting import PipelineResponse, SyncView, as_api_view, released
@@ -37,7 +37,7 @@ class StreamView(PipelineView):
         """
         row = Pipeline.objects.only("state", "seq", "updated_at", "reaped_at").filter(pk=pipeline_id).first()
         if row is None:
-            raise not_found("There is no pipeline of this id.")
+            raise no_pipeline()
         after = _position(request)
         if row.is_terminal and (after >= row.seq or row.reaped_at is not None):
             return HttpResponse(status=204, headers={"Cache-Control": "no-cache"})

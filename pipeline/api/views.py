@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from pipeline import actions
 from pipeline.api.events import events_after, page, parse_seq
 from pipeline.api.headers import is_known
-from pipeline.api.problems import Problem, not_found
+from pipeline.api.problems import Problem, no_pipeline
 from pipeline.api.read import base_url, pipeline_response
 from pipeline.api.resource import path
 from pipeline.api.schema import describe_action, describe_events, describe_status
@@ -54,7 +54,7 @@ class EventsView(PipelineView):
         after = parse_seq(request.query_params.get("after", "0"), "after")
         last = Pipeline.objects.filter(pk=pipeline_id).values_list("seq", flat=True).first()
         if last is None:
-            raise not_found("There is no pipeline of this id.")
+            raise no_pipeline()
         address = f"{base_url(request)}{path(pipeline_id)}events/"
         # Later events may be there already: `last` was read first, so that no page ends before it is full.
         body = page(events_after(pipeline_id, after), after, last, address)
@@ -73,7 +73,7 @@ class ActView(PipelineView):
     def post(self, request: Request, pipeline_id: uuid.UUID) -> PipelineResponse:
         """The body is ignored."""
         if not Pipeline.objects.filter(pk=pipeline_id).exists():
-            raise not_found("There is no pipeline of this id.")
+            raise no_pipeline()
         try:
             self.act(pipeline_id)
         except IllegalAction as error:
