@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from config.local import stack
+from config.local.folder import DataFolder
 from tests.chaos import checks, figures, hosts, killing, overload, report
 from tests.chaos.acts import HANDS
 from tests.chaos.mix import KINDS, PLAIN, submissions
@@ -238,6 +240,17 @@ def test_commits_that_wait_behind_new_work_are_starved():
     waits = {"accepted to staging": [100.0], "decided to committing": [30.0], "decided to rolling back": [0.1]}
     assert len(overload.starved(waits)) == 1
     assert overload.starved(waits | {"decided to committing": [5.0]}) == []
+
+
+def test_only_the_worker_for_new_work_gives_way_to_the_others(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(stack.processes, "start", lambda command, **_: started.append(command))
+    place = stack.Stack(DataFolder(tmp_path), None, print, None, None, workers=overload.WORKERS, nice=overload.NICE)
+    for name, queues in place.workers.items():
+        place._start_worker(name, queues)
+    (nice,) = [command for command in started if command[0] == "nice"]
+    assert nice[nice.index("--queues") + 1] == "pipeline"
+    assert len(started) == 2
 
 
 def test_submissions_that_come_or_are_answered_late_are_told():
