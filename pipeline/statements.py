@@ -6,7 +6,8 @@ events. Nothing is decided by counting other rows: a snapshot may be older than 
 depends on are counters in the locked row. For the same reason `moved` sets every column that a constraint
 compares with another one it sets: PostgreSQL checks the constraints on the snapshot's row with the new values in
 it, before it finds that the row has changed meanwhile and makes the new one again. Rows are found by the id that
-was given and not by a join with `pipe`, which looks cheap while a table is small by reading all of it.
+was given and not by a join with `pipe`, which looks cheap while a table is small by reading all of it; nor by their
+owner (hence IS NOT DISTINCT FROM), whose index holds all that this process had since it was vacuumed.
 """
 
 from typing import Final
@@ -261,7 +262,7 @@ failed AS (
         verb_started_at = GREATEST(s.verb_started_at, %(until)s)
     FROM pipe
     WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
-      AND s.owner = %(owner)s
+      AND s.owner IS NOT DISTINCT FROM %(owner)s
     RETURNING s.name, s.due_at
 ),
 told AS (
@@ -296,7 +297,7 @@ asked AS (
                       ELSE LEAST(now() + %(delay)s, %(deadline)s) END
     FROM pipe
     WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = 'staging' AND s.fence = %(fence)s
-      AND s.owner = %(owner)s
+      AND s.owner IS NOT DISTINCT FROM %(owner)s
     RETURNING s.name, s.due_at
 ),
 told AS (
@@ -334,7 +335,7 @@ refused AS (
     SET owner = NULL, lease_until = NULL, due_at = NULL, error = %(failure)s
     FROM pipe
     WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
-      AND s.owner = %(owner)s
+      AND s.owner IS NOT DISTINCT FROM %(owner)s
     RETURNING s.name
 ),
 turned AS (SELECT pipe.id FROM pipe WHERE %(step)s IS NULL OR EXISTS (SELECT FROM refused)),
@@ -379,7 +380,8 @@ SELECT moved.state FROM moved""",
 RECORD: Final = Statement(
     """
 UPDATE pipeline_step SET data = data || %(data)s, calls = calls || %(calls)s
-WHERE pipeline_id = %(pipeline)s AND name = %(step)s AND state = %(running)s AND fence = %(fence)s AND owner = %(owner)s
+WHERE pipeline_id = %(pipeline)s AND name = %(step)s AND state = %(running)s AND fence = %(fence)s
+  AND owner IS NOT DISTINCT FROM %(owner)s
 RETURNING data, calls, now() AS now""",
     TYPES,
 )

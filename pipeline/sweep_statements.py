@@ -73,7 +73,8 @@ released AS (
     SET owner = NULL, lease_until = NULL, due_at = found.due_at, fence = s.fence + 1,
         attention = s.attention OR found.mark
     FROM pipe, found
-    WHERE s.pipeline_id = %(pipeline)s AND s.name = found.name AND s.fence = %(fence)s AND s.owner = %(owner)s
+    WHERE s.pipeline_id = %(pipeline)s AND s.name = found.name AND s.fence = %(fence)s
+      AND s.owner IS NOT DISTINCT FROM %(owner)s
     RETURNING s.name, s.due_at, found.attempt, found.mark
 ),
 told AS (

@@ -158,21 +158,22 @@ def _explaining(found: Plans) -> Callable[..., Any]:
 
 @pytest.fixture
 def plan_of(crowd) -> Callable[[statements.Statement], Plans]:
+    """The plan of one of the engine's statements, beside many finished pipelines."""
+    return generic_plan
+
+
+def generic_plan(statement: statements.Statement) -> Plans:
     """The plan of one of the engine's statements, which does not depend on its parameters."""
-
-    def explained(statement: statements.Statement) -> Plans:
-        types = ", ".join("interval" if name in INTERVALS else "unknown" for name in statement.names)
-        nothing = ", ".join(["NULL"] * len(statement.names))
-        sql = statement._sql.decode()
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-            raw = cursor.connection.cursor()
-            raw.execute(f"PREPARE asked ({types}) AS {sql}".encode())
-            plan = raw.execute(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({nothing})").fetchone()[0]
-            plan = json.loads(plan) if isinstance(plan, str) else plan
-            raw.execute("DEALLOCATE asked")
-        found = Plans()
-        found.asked.append((sql[:200], plan[0]["Plan"]))
-        return found
-
-    return explained
+    types = ", ".join("interval" if name in INTERVALS else "unknown" for name in statement.names)
+    nothing = ", ".join(["NULL"] * len(statement.names))
+    sql = statement._sql.decode()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        raw = cursor.connection.cursor()
+        raw.execute(f"PREPARE asked ({types}) AS {sql}".encode())
+        plan = raw.execute(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({nothing})").fetchone()[0]
+        plan = json.loads(plan) if isinstance(plan, str) else plan
+        raw.execute("DEALLOCATE asked")
+    found = Plans()
+    found.asked.append((sql[:200], plan[0]["Plan"]))
+    return found

@@ -1,0 +1,43 @@
+"""A new shop's first minutes: plans made while the tables are nearly empty are kept until they are analysed again."""
+
+import re
+
+import pytest
+from django.db import connection, transaction
+
+from pipeline import db, statements, transitions
+from pipeline.states import Verb
+from tests.scale.conftest import generic_plan
+
+HOT = {
+    "claim": transitions._claim(Verb.STAGE, despite=False),
+    "stage, stage": transitions._advance(Verb.STAGE, is_skipped=False, then=Verb.STAGE),
+    "stage, commit": transitions._advance(Verb.STAGE, is_skipped=False, then=Verb.COMMIT),
+    "commit, commit": transitions._advance(Verb.COMMIT, is_skipped=False, then=Verb.COMMIT),
+    "rollback": transitions._advance(Verb.ROLLBACK, is_skipped=False, then=None),
+    "record": statements.RECORD,
+    "fail": statements.FAIL,
+}
+
+
+@pytest.fixture
+def as_worker(begin, posting):
+    """Ten pipelines, analysed; then a session as workers have it."""
+    for _ in range(10):
+        begin(posting)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE pipeline_pipeline, pipeline_step")
+        db._plan_by_index(connection)
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_job_finds_its_rows_by_the_pipelines_id(name, as_worker):
+    nodes = [node for _, node, _ in generic_plan(HOT[name]).nodes() if "Scan" in node["Node Type"]]
+    found = [node for node in nodes if node.get("Relation Name") in ("pipeline_pipeline", "pipeline_step")]
+    assert found
+    for node in found:
+        assert node["Node Type"] == "Index Scan"
+        assert re.search(r"\bid = \$|pipeline_id = \$", node["Index Cond"])
