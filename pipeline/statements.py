@@ -184,8 +184,8 @@ done AS (
 ),
 counted AS (
     SELECT pipe.id, pipe.workflow, pipe.version, pipe.hints, pipe.step_count, pipe.state AS was,
-           pipe.state IN ('staging', 'waiting') AS was_staging, pipe.seq AS was_seq, pipe.error,
-           pipe.cursor + (pipe.state IN ('staging', 'waiting'))::int AS cursor,
+           %(is_stage)s AND pipe.state IN ('staging', 'waiting') AS was_staging, pipe.seq AS was_seq, pipe.error,
+           pipe.cursor + (%(is_stage)s AND pipe.state IN ('staging', 'waiting'))::int AS cursor,
            pipe.pivots - (%(less)s AND done.wave = 0)::int AS pivots,
            pipe.effects - (%(less)s AND done.wave = 1)::int AS effects,
            pipe.tells - (%(less)s AND done.wave = 2)::int AS tells
@@ -241,7 +241,7 @@ moved AS (
 ),
 erased AS (
     DELETE FROM pipeline_attachment a USING after
-    WHERE a.pipeline_id = %(pipeline)s AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
+    WHERE %(is_stage)s AND a.pipeline_id = %(pipeline)s AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
 ),
 {NOTE}
 SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at,

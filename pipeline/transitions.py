@@ -51,6 +51,7 @@ def _advance(verb: Verb, *, is_skipped: bool, then: Verb | None) -> Statement:
         "running": RUNNING[verb].value,
         "done_state": done,
         "done_event": done,  # the event is named as the state that is reached
+        "is_stage": verb == Verb.STAGE,
         "less": is_skipped or verb != Verb.STAGE,
         "despite": False,
     }
