@@ -241,7 +241,8 @@ moved AS (
 ),
 erased AS (
     DELETE FROM pipeline_attachment a USING after
-    WHERE %(is_stage)s AND a.pipeline_id = %(pipeline)s AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
+    WHERE %(is_stage)s AND a.pipeline_id = %(pipeline)s
+      AND (a.name = ANY(%(erase)s) OR after.state NOT IN ('staging', 'waiting'))
 ),
 {NOTE}
 SELECT after.state AS state, after.was, after.pivots, after.effects, after.tells, moved.deadline_at,
