@@ -41,7 +41,7 @@ OWN_VERBS: Final = (
     *((kind, verb) for kind in (PostingStep, WithdrawStep) for verb in ("stage", "commit", "rollback")),
     (EmailStep, "stage"),
 )
-RECORDS: Final = (statements.ADVANCE, statements.FAIL, statements.WAIT, statements.TURN_BACK)
+RECORDS: Final = {each._text for each in (statements.ADVANCE, statements.FAIL, statements.WAIT, statements.TURN_BACK)}
 _PAST_GOING_ON = 6.0  # seconds: a worker whose task is older leaves the next link to others
 _PAST_THE_LEASE = timedelta(seconds=61)
 
@@ -219,8 +219,8 @@ def _around_verb(armed: Armed, step: str, verb: str, run: Callable[..., Any]) ->
 def _after_record(armed: Armed, rows: Callable[..., Any]) -> Callable[..., Any]:
     def after(this: Statement, params: Any) -> Any:
         found = rows(this, params)
-        if this in RECORDS:
-            armed.after_record(params)
+        if this._text in RECORDS:  # whatever constants it was given
+            armed.after_record({**this._constants, **params})
         return found
 
     return after
