@@ -1,8 +1,8 @@
 """Running the guarded statements: prepared by the server, on Django's connection, in its transaction if any."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -11,13 +11,12 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from psycopg import RawCursor
-from psycopg.types.json import Jsonb
 
 Row = dict[str, Any]
 Constant = str | bool | None
 
 _NAMED: Final = re.compile(r"%\((\w+)\)s")
-_COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
+_COMMENT: Final = re.compile(r"--.*$", re.MULTILINE)
 
 
 class Statement:
@@ -46,8 +45,10 @@ class Statement:
 
         Outside `transaction.atomic` the statement is a transaction of its own (autocommit): one round trip.
         """
-        with _cursor() as cursor:
-            # Binary: psycopg reads times and JSON in C then, which as text go through Django's loaders in Python.
+        default = _connected()
+        with default.wrap_database_errors:
+            cursor = RawCursor(default.connection)
+            # Binary: psycopg reads times in C then, which as text go through Django's loaders in Python.
             cursor.execute(self._sql, [params[name] for name in self.names], binary=True)
             if not self._columns:
                 self._columns = tuple(column.name for column in cursor.description or ())
@@ -60,17 +61,17 @@ class Statement:
 
     def count(self, params: Mapping[str, Any]) -> int:
         """Execute one that returns no rows; how many it changed."""
-        with _cursor() as cursor:
+        default = _connected()
+        with default.wrap_database_errors:
+            cursor = RawCursor(default.connection)
             cursor.execute(self._sql, [params[name] for name in self.names])
             return cursor.rowcount
 
 
-@contextmanager
-def _cursor() -> Iterator[RawCursor[tuple[Any, ...]]]:
+def _connected() -> BaseDatabaseWrapper:
     default = connections[DEFAULT_DB_ALIAS]
     default.ensure_connection()
-    with default.wrap_database_errors, RawCursor(default.connection) as cursor:
-        yield cursor
+    return default
 
 
 def _literal(value: Constant) -> str:
@@ -101,9 +102,9 @@ def to_array(values: tuple[str, ...]) -> str:
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
-def to_json(value: Any) -> Jsonb:
-    """A parameter of type jsonb."""
-    return Jsonb(value)
+def to_json(value: Any) -> str:
+    """A parameter of type jsonb; most are empty."""
+    return "{}" if value == {} else json.dumps(value)
 
 
 def now() -> datetime:

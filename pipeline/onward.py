@@ -11,7 +11,7 @@ from pipeline.decide import Done, GiveUp, Move
 from pipeline.plan import Job, PipelineView, StepView, open_jobs, opened
 from pipeline.states import DONE, OPEN, PipelineState, StepState, Verb, Wave
 from pipeline.transitions import Advanced
-from pipeline.workflow import Workflow
+from pipeline.workflow import Step, Workflow
 
 
 def follower(view: PipelineView, job: Job, workflow: type[Workflow]) -> Job | None:
@@ -31,12 +31,15 @@ def split(workflow: type[Workflow], view: PipelineView, jobs: list[Job]) -> tupl
     done here too, and the rest are published, to run in parallel. A step that this process's definition does
     not have is for others.
     """
-    kinds = {step.name: step for step in workflow.steps}
-    known = {job: kinds[kind] for job in jobs if (kind := view.step(job.step).kind) in kinds}
+    known = {job: step for job in jobs if (step := _kind(workflow, view.step(job.step).kind)) is not None}
     quick = [job for job, step in known.items() if step.local or step.quick or step.does_nothing(job.verb)]
     slow = [job for job in known if job not in quick]
     mine = quick + slow[:1]
     return mine, [job for job in jobs if job not in mine]
+
+
+def _kind(workflow: type[Workflow], name: str) -> type[Step] | None:
+    return next((step for step in workflow.steps if step.name == name), None)
 
 
 def view_after(

@@ -19,7 +19,7 @@ TYPES: Final = {
     "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why provider",
     "int": "fence owner by_owner attempt seen_seq left kept",
     "text[]": "begin_phases begin_from known erase from_states states",
-    "jsonb": "error note failure providers",
+    "jsonb": "error note failure providers data calls input secrets steps result next_action",
     "timestamptz": "until opened_at retry_at",
 }
 
@@ -76,8 +76,9 @@ PIPE: Final = "pipe AS (SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s 
 
 # What a claim hands to the executor of the begun step.
 _BEGUN: Final = """
-    begun.name AS begun, begun.fence, begun.attempt, begun.lease_until, begun.verb_started_at, begun.data,
-    begun.calls, begun.attention, begun.troubles, now() AS now"""
+    begun.name AS begun, begun.fence, begun.attempt, begun.lease_until, begun.verb_started_at,
+    NULLIF(begun.data, '{}') AS data, NULLIF(begun.calls, '{}') AS calls,  -- empty ones need not be decoded
+    begun.attention, begun.troubles, now() AS now"""
 
 CREATE: Final = Statement(
     """
@@ -224,7 +225,7 @@ moved AS (
         attention = GREATEST(p.attention - %(marks)s, 0),
         deadline_at = CASE WHEN after.was = 'waiting' THEN now() + p.staging_left ELSE p.deadline_at END,
         staging_left = NULL, next_action = NULL,
-        result = CASE WHEN after.state = 'committed' THEN %(result)s::jsonb ELSE p.result END,
+        result = CASE WHEN after.state = 'committed' THEN %(result)s ELSE p.result END,
         finished_at = CASE WHEN after.state IN ('committed', 'rolled_back') THEN now() END,
         due_at = CASE WHEN after.state IN ('committed', 'rolled_back') THEN NULL
                       -- One job at a time: it is looked at when its lease ends, or a little earlier if it would have
@@ -313,7 +314,7 @@ moved AS (
         staging_left = CASE WHEN p.state = 'staging' THEN GREATEST(p.deadline_at - now(), interval '0')
                             ELSE p.staging_left END,
         deadline_at = CASE WHEN p.state IN ('staging', 'waiting') THEN %(deadline)s ELSE p.deadline_at END,
-        next_action = CASE WHEN p.state IN ('staging', 'waiting') THEN %(next_action)s::jsonb END
+        next_action = CASE WHEN p.state IN ('staging', 'waiting') THEN %(next_action)s END
     FROM asked WHERE p.id = %(pipeline)s
     RETURNING p.state
 ),
