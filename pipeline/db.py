@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from django.db.backends.signals import connection_created
 from psycopg import RawCursor
 
 Row = dict[str, Any]
-Constant = str | bool | None
+Constant = str | bool | timedelta | None
 
 _NAMED: Final = re.compile(r"%\((\w+)\)s")
 _COMMENT: Final = re.compile(r"--.*$", re.MULTILINE)
@@ -78,7 +78,10 @@ def _literal(value: Constant) -> str:
     """A value as SQL's text has it."""
     if value is None:
         return "NULL"
-    return str(value).lower() if isinstance(value, bool) else "'" + value.replace("'", "''") + "'"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = f"{value.total_seconds()} s" if isinstance(value, timedelta) else value
+    return "'" + text.replace("'", "''") + "'"
 
 
 def go_by_index() -> None:

@@ -31,7 +31,7 @@ from pipeline.registry import find, known_jobs
 from pipeline.results import result_of
 from pipeline.run import Run
 from pipeline.states import OPEN, RUNNING, PipelineState, StepState, Verb
-from pipeline.transitions import Advanced, Begun
+from pipeline.transitions import Advanced, Begun, Following
 from pipeline.workflow import Outcome, Skip, Step, Wait, Workflow
 
 log = logging.getLogger(__name__)
@@ -320,7 +320,7 @@ def _advance(
             erase=_used_up(work),
             seen_seq=work.view.seq,
             result=_result(work, data, is_skipped=is_skipped),
-            then=then,
+            then=_following(work, then) if then else None,
         )
         if after is not None:
             return after
@@ -329,6 +329,10 @@ def _advance(
         if work.view.seq == seen:
             return None
         work.recorded_at = time.monotonic()
+
+
+def _following(work: Work, then: Job) -> Following:
+    return Following(then, work.workflow.step(work.view.step(then.step).kind).provider_of(then.verb))
 
 
 def _result(work: Work, data: Mapping[str, Any], *, is_skipped: bool) -> Mapping[str, Any] | None:

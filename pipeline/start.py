@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.crypto import constant_time_compare
 
-from pipeline import crashpoints, dispatch, statements, transitions
+from pipeline import crashpoints, dispatch, start_statements, transitions
 from pipeline.conf import conf
 from pipeline.errors import PipelineError
 from pipeline.ids import new_pipeline_id
@@ -95,7 +95,7 @@ def start(
 
 def find(scope: str, key: str, fingerprints: Sequence[str]) -> Started | None:
     """The pipeline that this key has made already, if any; KeyReused when its content was another."""
-    found = statements.FIND.row({"scope": scope, "key": key})
+    found = start_statements.FIND.row({"scope": scope, "key": key})
     if found is None:
         return None
     if not any(constant_time_compare(found["fingerprint"], known) for known in fingerprints):

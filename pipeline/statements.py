@@ -21,6 +21,7 @@ TYPES: Final = {
     "text[]": "begin_phases begin_from known erase from_states states",
     "jsonb": "error note failure providers data calls input secrets steps result next_action",
     "timestamptz": "until opened_at retry_at",
+    "interval": "lease look_again",
 }
 
 # Whether step n may be worked on now in pipeline a: its turn in staging, its wave after the decision.
@@ -43,12 +44,17 @@ MAY_BEGIN: Final = f"""
       AND {_KIND} = ANY(%(known)s)
       AND {_IN_TURN}"""
 
-# The table has a row for each provider that ever failed: on a good day none.
-OPEN_CIRCUIT: Final = f"""
-    SELECT FROM pipeline_circuit c WHERE c.opened_at IS NOT NULL AND c.provider = %(providers)s ->> {_KIND}"""
+# The provider that the step's verb calls, by what this process knows of all steps.
+_PROVIDER: Final = f"%(providers)s ->> {_KIND}"
 
-# Begin a job: count the attempt, take the lease, raise the fence. `source` is the locked pipeline.
-_BEGIN: Final = f"""
+# The table has a row for each provider that ever failed: on a good day none.
+OPEN_CIRCUIT: Final = f"SELECT FROM pipeline_circuit c WHERE c.opened_at IS NOT NULL AND c.provider = {_PROVIDER}"
+
+
+def _begin(*, source: str, provider: str, also: str = "") -> str:
+    """Begin a job: count the attempt, take the lease, raise the fence. `source` is the locked pipeline."""
+    is_open = f"EXISTS (SELECT FROM pipeline_circuit c WHERE c.opened_at IS NOT NULL AND c.provider = {provider})"
+    return f"""
     UPDATE pipeline_step n
     SET state = %(begin_state)s, owner = %(owner)s, lease_until = now() + %(lease)s, fence = n.fence + 1,
         due_at = NULL, hints_seen = a.hints, finished_at = NULL,
@@ -57,12 +63,13 @@ _BEGIN: Final = f"""
         rollback_attempts = n.rollback_attempts + (%(begin_verb)s = 'rollback')::int,
         started_at = COALESCE(n.started_at, now()),
         verb_started_at = CASE WHEN n.state = %(begin_state)s THEN n.verb_started_at ELSE now() END
-    FROM {{source}} a
-    WHERE {MAY_BEGIN} AND (%(despite)s OR NOT EXISTS ({OPEN_CIRCUIT})) {{also}}
+    FROM {source} a
+    WHERE {MAY_BEGIN} AND (%(despite)s OR NOT {is_open}) {also}
     RETURNING n.pipeline_id, n.name, n.wave, n.fence, n.lease_until, n.verb_started_at, n.data, n.calls, n.attention,
-      (SELECT c.failures FROM pipeline_circuit c WHERE c.provider = %(providers)s ->> {_KIND}) AS troubles,
+      (SELECT c.failures FROM pipeline_circuit c WHERE c.provider = {provider}) AS troubles,
       CASE %(begin_verb)s WHEN 'stage' THEN n.stage_attempts WHEN 'commit' THEN n.commit_attempts
         ELSE n.rollback_attempts END AS attempt"""
+
 
 NOTE: Final = """
 noted AS (
@@ -80,52 +87,13 @@ _BEGUN: Final = """
     NULLIF(begun.data, '{}') AS data, NULLIF(begun.calls, '{}') AS calls,  -- empty ones need not be decoded
     begun.attention, begun.troubles, now() AS now"""
 
-CREATE: Final = Statement(
-    """
-WITH made AS (
-    INSERT INTO pipeline_pipeline (
-        id, workflow, version, scope, key, fingerprint, user_id, client, state, input, secrets, step_count, cursor,
-        pivots, effects, tells, seq, hints, attention, due_at, published, deadline_at, is_cancelled,
-        created_at, updated_at)
-    VALUES (
-        %(id)s, %(workflow)s, %(version)s, %(scope)s, %(key)s, %(fingerprint)s, %(user)s, %(client)s, 'staging',
-        %(input)s, %(secrets)s, %(step_count)s, 0, %(pivots)s, %(effects)s, %(tells)s, 1, 0, 0,
-        now() + %(look_again)s, 0, now() + %(deadline)s, false, now(), now())
-    ON CONFLICT (scope, key) DO NOTHING
-    RETURNING id
-), steps AS (
-    INSERT INTO pipeline_step (
-        pipeline_id, position, name, kind, args, label, doing, wave, undo_pending, state, data, calls, attention,
-        stage_attempts, commit_attempts, rollback_attempts, fence, hints_seen)
-    SELECT made.id, s.position, s.name, s.kind, s.args, s.label, s.doing, s.wave, s.undo_pending,
-           'pending', '{}', '{}', false, 0, 0, 0, 0, 0
-    FROM made, jsonb_to_recordset(%(steps)s) AS s (
-        position smallint, name text, kind text, args jsonb, label text, doing text, wave smallint,
-        undo_pending boolean)
-), attached AS (
-    INSERT INTO pipeline_attachment (pipeline_id, name, content)
-    SELECT made.id, a.name, a.content
-    FROM made, unnest(%(attachment_names)s::text[], %(attachment_contents)s::bytea[]) AS a (name, content)
-), noted AS (
-    INSERT INTO pipeline_event (pipeline_id, seq, at, type, step, attempt, data)
-    SELECT made.id, 1, clock_timestamp(), 'accepted', NULL, NULL, '{}' FROM made
-)
-SELECT now() AS at FROM made""",
-    TYPES,
-)
-
-FIND: Final = Statement(
-    "SELECT id, fingerprint FROM pipeline_pipeline WHERE scope = %(scope)s AND key = %(key)s", TYPES
-)
-
-
 # PAUSE_STAGING: what has not begun stays where it is.
 _NOT_PAUSED: Final = "AND NOT (%(paused)s AND n.state = 'pending' AND a.cursor = 0 AND %(begin_verb)s = 'stage')"
 
 CLAIM: Final = Statement(
     f"""
 WITH {PIPE},
-begun AS ({_BEGIN.format(source="pipe", also=_NOT_PAUSED)}
+begun AS ({_begin(source="pipe", provider=_PROVIDER, also=_NOT_PAUSED)}
 ),
 told AS (
     -- Asking again while the customer is waited for is no news.
@@ -201,7 +169,7 @@ after AS (
              ELSE 'committed' END AS state
     FROM counted c
 ),
-begun AS ({_BEGIN.format(source="after", also="")}
+begun AS ({_begin(source="after", provider="%(provider)s")}
 ),
 told AS (
     SELECT 1 AS ord, %(done_event)s AS type, done.name AS step, %(attempt)s AS attempt, %(note)s AS data

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from pipeline import circuit_statements, db, statements, sweep_statements
+from pipeline import circuit_statements, db, start_statements, statements, sweep_statements
 from pipeline.conf import conf
 from pipeline.db import Constant, Statement, to_array, to_json
 from pipeline.ownership import LOCK_CLASS
@@ -35,27 +35,36 @@ _BEGIN: Final[Mapping[Verb, dict[str, Constant]]] = {
     for verb in Verb
 }
 _BEGIN_NOTHING: Final[dict[str, Constant]] = dict.fromkeys(
-    ("begin", "begin_verb", "begin_state", "begin_event")
-) | dict.fromkeys(("begin_phases", "begin_from", "known", "providers"), "{}")
+    ("begin", "begin_verb", "begin_state", "begin_event", "provider")
+) | dict.fromkeys(("begin_phases", "begin_from"), "{}")
+
+
+# What is the same for every job of a kind is written into its statement, once: PostgreSQL plans it away.
+@cache
+def _claim(verb: Verb, known: str, providers: str, lease: timedelta, *, despite: bool) -> Statement:
+    same: dict[str, Constant] = {"known": known, "providers": providers, "lease": lease, "despite": despite}
+    return statements.CLAIM.given(_BEGIN[verb] | same)
 
 
 @cache
-def _claim(verb: Verb, *, despite: bool) -> Statement:
-    return statements.CLAIM.given(_BEGIN[verb] | {"despite": despite})
-
-
-@cache
-def _advance(verb: Verb, *, is_skipped: bool, then: Verb | None) -> Statement:
+def _advance(
+    verb: Verb, then: Verb | None, known: str, lease: timedelta, look_again: timedelta, *, is_skipped: bool, calls: bool
+) -> Statement:
+    """`calls`: whether `then` calls a provider, whose circuit may be open."""
     done = (StepState.SKIPPED if is_skipped else DONE[verb]).value
-    ended: dict[str, Constant] = {
+    same: dict[str, Constant] = {
         "running": RUNNING[verb].value,
         "done_state": done,
         "done_event": done,  # the event is named as the state that is reached
         "is_stage": verb == Verb.STAGE,
         "less": is_skipped or verb != Verb.STAGE,
         "despite": False,
+        "known": known,
+        "lease": lease,
+        "look_again": look_again,
     }
-    return statements.ADVANCE.given(ended | (_BEGIN[then] if then else _BEGIN_NOTHING))
+    following = _BEGIN[then] if then else _BEGIN_NOTHING
+    return statements.ADVANCE.given(same | following | ({} if calls else {"provider": None}))
 
 
 _OPEN = [PipelineState.STAGING, PipelineState.WAITING]
@@ -77,6 +86,13 @@ class Begun:
     has_attention: bool
     now: datetime  # the database's clock at the claim
     troubles: int = 0  # outages of its provider since that last answered
+
+
+class Following(NamedTuple):
+    """A job to begin in the write that records another, unless the circuit of the provider that it calls is open."""
+
+    job: Job
+    provider: str  # empty: it calls none
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +131,7 @@ class Submission:
 
 def create(submission: Submission) -> datetime | None:
     """Store a new pipeline, at that time; None when its scope and key are taken already."""
-    row = statements.CREATE.row(
+    row = start_statements.CREATE.row(
         {
             "id": submission.id,
             "workflow": submission.workflow,
@@ -143,8 +159,10 @@ def create(submission: Submission) -> datetime | None:
 
 def claim(job: Job, owner: int, *, despite: bool = False) -> tuple[Begun, PipelineView] | None:
     """Begin the job if it is its turn, it is due and nobody owns it; `despite` its provider's open circuit."""
-    row = _claim(job.verb, despite=despite).row(
-        {"pipeline": job.pipeline, "paused": conf().PAUSE_STAGING} | _begin(job, owner)
+    settings = conf()
+    known = to_array(known_jobs())
+    row = _claim(job.verb, known, providers(job.verb), settings.LEASE, despite=despite).row(
+        {"pipeline": job.pipeline, "begin": job.step, "owner": owner, "paused": settings.PAUSE_STAGING}
     )
     if row is None:
         return None
@@ -168,8 +186,8 @@ def claim(job: Job, owner: int, *, despite: bool = False) -> tuple[Begun, Pipeli
 def hold_back(job: Job, until: datetime, error: Json) -> datetime | None:
     """An open circuit turned the job away: when it is due again, or None if it was not the circuit."""
     params = {"until": until, "error": to_json(error), "attention_after": conf().ATTENTION_AFTER}
-    begin = _BEGIN[job.verb] | {"despite": False} | _begin(job, 0)
-    row = circuit_statements.HOLD_BACK.row({"pipeline": job.pipeline} | begin | params)
+    begin = {"begin": job.step, "known": to_array(known_jobs()), "providers": providers(job.verb), "despite": False}
+    row = circuit_statements.HOLD_BACK.row({"pipeline": job.pipeline} | _BEGIN[job.verb] | begin | params)
     return row["due_at"] if row else None
 
 
@@ -190,7 +208,7 @@ def advance(
     erase: Sequence[str] = (),
     seen_seq: int,
     result: Json | None = None,
-    then: Job | None = None,
+    then: Following | None = None,
 ) -> Advanced | None:
     """Record that the job ended well, or that its step is skipped; begin `then` in the same write.
 
@@ -198,10 +216,20 @@ def advance(
     this ends its commit, made from the steps as they were at `seen_seq`: if others have moved since, nothing
     is written.
     """
-    row = _advance(job.verb, is_skipped=is_skipped, then=then.verb if then else None).row(
+    settings = conf()
+    row = _advance(
+        job.verb,
+        then.job.verb if then else None,
+        to_array(known_jobs()),
+        settings.LEASE,
+        settings.REPUBLISH_AFTER,
+        is_skipped=is_skipped,
+        calls=bool(then and then.provider),
+    ).row(
         _guard(job, begun)
-        | _begin(then, begun.owner)
         | {
+            "begin": then.job.step if then else None,
+            "provider": then.provider if then else None,
             "by_owner": begun.owner or None,
             "data": to_json(data),
             "note": to_json(note),
@@ -209,12 +237,11 @@ def advance(
             "marks": int(begun.has_attention),
             "seen_seq": seen_seq,
             "result": to_json(result) if result is not None else None,
-            "look_again": conf().REPUBLISH_AFTER,
         },
     )
     if row is None:
         return None
-    following = _begun(row, then.verb, begun.owner) if then is not None and row["begun"] else None
+    following = _begun(row, then.job.verb, begun.owner) if then is not None and row["begun"] else None
     return Advanced(
         state=row["state"],
         was=row["was"],
@@ -337,14 +364,6 @@ def postpone(pipeline: uuid.UUID, seq: int) -> None:
         "deadline": settings.STAGING_DEADLINE,
     }
     statements.POSTPONE.count(params)
-
-
-def _begin(job: Job | None, owner: int) -> dict[str, Any]:
-    """The parameters of `begin` beside the verb's own; without a job there are none."""
-    common = {"owner": owner, "lease": conf().LEASE}
-    if job is None:
-        return common
-    return common | {"begin": job.step, "known": to_array(known_jobs()), "providers": providers(job.verb)}
 
 
 def _guard(job: Job, begun: Begun) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pipeline.plan import Job, to_undo
 from pipeline.start import start
 from pipeline.states import EventType, Verb
 from pipeline.testing import assert_consistent
+from pipeline.transitions import Following
 
 _keys = itertools.count(1)
 
@@ -73,7 +74,7 @@ class Hand:
             data=data or {},
             note={},
             is_skipped=skip,
-            then=then,
+            then=Following(then, "") if then else None,
             seen_seq=self.row().seq,
             result=result,
         )

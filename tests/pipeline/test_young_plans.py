@@ -1,6 +1,7 @@
 """A new shop's first minutes: plans made while the tables are nearly empty are kept until they are analysed again."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -9,12 +10,23 @@ from pipeline import db, statements, transitions
 from pipeline.states import Verb
 from tests.scale.conftest import generic_plan
 
+KNOWN, MINUTE = "{any}", timedelta(minutes=1)
+
+
+def claim(verb):
+    return transitions._claim(verb, KNOWN, "{}", MINUTE, despite=False)
+
+
+def advance(verb, then):
+    return transitions._advance(verb, then, KNOWN, MINUTE, MINUTE, is_skipped=False, calls=then is not None)
+
+
 HOT = {
-    "claim": transitions._claim(Verb.STAGE, despite=False),
-    "stage, stage": transitions._advance(Verb.STAGE, is_skipped=False, then=Verb.STAGE),
-    "stage, commit": transitions._advance(Verb.STAGE, is_skipped=False, then=Verb.COMMIT),
-    "commit, commit": transitions._advance(Verb.COMMIT, is_skipped=False, then=Verb.COMMIT),
-    "rollback": transitions._advance(Verb.ROLLBACK, is_skipped=False, then=None),
+    "claim": claim(Verb.STAGE),
+    "stage, stage": advance(Verb.STAGE, Verb.STAGE),
+    "stage, commit": advance(Verb.STAGE, Verb.COMMIT),
+    "commit, commit": advance(Verb.COMMIT, Verb.COMMIT),
+    "rollback": advance(Verb.ROLLBACK, None),
     "record": statements.RECORD,
     "fail": statements.FAIL,
 }

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from config import metrics
-from pipeline import attention, statements, sweep_statements
+from pipeline import attention, start_statements, statements, sweep_statements
 from pipeline.db import Statement
 from pipeline.start import find
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 STATEMENTS = {
     f"{module.__name__}.{name}": value
-    for module in (statements, sweep_statements)
+    for module in (start_statements, statements, sweep_statements)
     for name, value in vars(module).items()
     if isinstance(value, Statement)
 }
