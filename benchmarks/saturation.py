@@ -13,7 +13,7 @@ from benchmarks.figures import Spread, number, spread
 from benchmarks.peers.environments import LeftOutError
 from benchmarks.place import Place
 
-WARM_UP: Final = 30  # pieces: the workers are up, connected, and their statements are prepared
+WARM_UP: Final = 60  # pieces, and two for each under way: all are up, connected, and their statements are prepared
 SECONDS: Final = 300.0  # a round that takes longer has failed
 
 
@@ -106,7 +106,7 @@ def one_round(place: Place, contender: Contender, setting: Any, count: int, at_o
     """So many pieces from an empty database and broker; TimeoutError when they do not end."""
     place.empty()
     with contender.running(setting) as heads:
-        seconds_for(contender, WARM_UP, SECONDS)
+        seconds_for(contender, max(WARM_UP, 2 * (at_once or 0)), SECONDS, at_once=at_once)
         processes = Processes({**heads, DATABASE: place.postmaster()}, place.broker)
         before, messages = processes.spent(), place.messages()
         seconds = seconds_for(contender, count, SECONDS, at_once=at_once)

@@ -33,7 +33,7 @@ class Conf:
     REPUBLISH_AFTER: timedelta = timedelta(seconds=2)
     REPUBLISH_CAP: timedelta = timedelta(seconds=60)
     # A queue with so many messages has work enough: the sweep adds nothing to it.
-    QUEUE_FULL: int = 50
+    QUEUE_FULL: int = 20
     # How long a message waits for the broker's confirmation, where it gives one (RabbitMQ).
     PUBLISH_TIMEOUT: timedelta = timedelta(seconds=5)
     # A worker that does not know the workflow, or is told to pause, leaves the job for this long.
