@@ -106,7 +106,7 @@ def one_round(place: Place, contender: Contender, setting: Any, count: int, at_o
     """So many pieces from an empty database and broker; TimeoutError when they do not end."""
     place.empty()
     with contender.running(setting) as heads:
-        seconds_for(contender, max(WARM_UP, 2 * (at_once or 0)), SECONDS, at_once=at_once)
+        seconds_for(contender, max(WARM_UP, min(2 * (at_once or 0), count)), SECONDS, at_once=at_once)
         processes = Processes({**heads, DATABASE: place.postmaster()}, place.broker)
         before, messages = processes.spent(), place.messages()
         seconds = seconds_for(contender, count, SECONDS, at_once=at_once)
