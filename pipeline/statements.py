@@ -47,13 +47,17 @@ MAY_BEGIN: Final = f"""
 # The provider that the step's verb calls, by what this process knows of all steps.
 _PROVIDER: Final = f"%(providers)s ->> {_KIND}"
 
-# The table has a row for each provider that ever failed: on a good day none.
-OPEN_CIRCUIT: Final = f"SELECT FROM pipeline_circuit c WHERE c.opened_at IS NOT NULL AND c.provider = {_PROVIDER}"
+
+def _open_circuit(provider: str) -> str:
+    """Of the table's rows, one for each provider that ever failed, the provider's own if it is open."""
+    return f"SELECT FROM pipeline_circuit c WHERE c.opened_at IS NOT NULL AND c.provider = {provider}"
+
+
+OPEN_CIRCUIT: Final = _open_circuit(_PROVIDER)
 
 
 def _begin(*, source: str, provider: str, also: str = "") -> str:
     """Begin a job: count the attempt, take the lease, raise the fence. `source` is the locked pipeline."""
-    is_open = f"EXISTS (SELECT FROM pipeline_circuit c WHERE c.opened_at IS NOT NULL AND c.provider = {provider})"
     return f"""
     UPDATE pipeline_step n
     SET state = %(begin_state)s, owner = %(owner)s, lease_until = now() + %(lease)s, fence = n.fence + 1,
@@ -64,7 +68,7 @@ def _begin(*, source: str, provider: str, also: str = "") -> str:
         started_at = COALESCE(n.started_at, now()),
         verb_started_at = CASE WHEN n.state = %(begin_state)s THEN n.verb_started_at ELSE now() END
     FROM {source} a
-    WHERE {MAY_BEGIN} AND (%(despite)s OR NOT {is_open}) {also}
+    WHERE {MAY_BEGIN} AND (%(despite)s OR NOT EXISTS ({_open_circuit(provider)})) {also}
     RETURNING n.pipeline_id, n.name, n.wave, n.fence, n.lease_until, n.verb_started_at, n.data, n.calls, n.attention,
       (SELECT c.failures FROM pipeline_circuit c WHERE c.provider = {provider}) AS troubles,
       CASE %(begin_verb)s WHEN 'stage' THEN n.stage_attempts WHEN 'commit' THEN n.commit_attempts

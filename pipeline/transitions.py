@@ -239,20 +239,7 @@ def advance(
             "result": to_json(result) if result is not None else None,
         },
     )
-    if row is None:
-        return None
-    following = _begun(row, then.job.verb, begun.owner) if then is not None and row["begun"] else None
-    return Advanced(
-        state=row["state"],
-        was=row["was"],
-        pivots=row["pivots"],
-        effects=row["effects"],
-        tells=row["tells"],
-        deadline_at=row["deadline_at"],
-        was_seq=row["was_seq"],
-        seq=row["seq"],
-        begun=following,
-    )
+    return _advanced(row, then, begun.owner) if row is not None else None
 
 
 def fail(
@@ -379,6 +366,20 @@ def _guard(job: Job, begun: Begun) -> dict[str, Any]:
 
 def _steps(row: db.Row) -> tuple[StepView, ...]:
     return tuple(StepView(**step) for step in row["steps"])
+
+
+def _advanced(row: db.Row, then: Following | None, owner: int) -> Advanced:
+    return Advanced(
+        state=row["state"],
+        was=row["was"],
+        pivots=row["pivots"],
+        effects=row["effects"],
+        tells=row["tells"],
+        deadline_at=row["deadline_at"],
+        was_seq=row["was_seq"],
+        seq=row["seq"],
+        begun=_begun(row, then.job.verb, owner) if then is not None and row["begun"] else None,
+    )
 
 
 def _begun(row: db.Row, verb: Verb, owner: int) -> Begun:
