@@ -26,6 +26,7 @@ from pipeline.errors import LostOwnership, StepFailure, Unknown
 from pipeline.hold import Hold
 from pipeline.models import Pipeline
 from pipeline.ownership import owner
+from pipeline.parallel import Parallel
 from pipeline.plan import Job, PipelineView
 from pipeline.registry import find, known_jobs
 from pipeline.results import result_of
@@ -69,28 +70,42 @@ class Work:
 
 @dataclass(slots=True)
 class Ended:
-    """What is left for others: jobs to publish, and the next link of the chain if it goes on by message."""
+    """What is left for others: jobs handed to other threads, or to publish, and the next link of the chain if it goes
+    on by message.
+    """
 
+    parallel: Parallel
     publish: list[Job] = field(default_factory=list)
     next_link: Job | None = None
     last: Job | None = None  # the job in whose record `next_link` became due
 
 
-def run(job: Job) -> Ended:
-    """Run the job if it is its turn, and the ones that follow it while they are this worker's to run."""
+def run(job: Job, until: float = 0.0) -> Ended:
+    """Run the job if it is its turn, and the ones that follow it while they are this worker's to run.
+
+    It goes on `until` then, by the monotonic clock: for as long as the settings say, unless it is given.
+    """
+    until = until or time.monotonic() + conf().GO_ON_FOR.total_seconds()
+    parallel = Parallel(lambda other: _run_beside(other, until))
+    ended = Ended(parallel)
     try:
-        return _run(job)
+        _run(job, until, ended)
     except LostOwnership as lost:
         log.warning("pipeline %s: stopped in %s", job.pipeline, lost)
-        return Ended()
+        ended = Ended(parallel)
     except BaseException:
         _start_afresh()
         raise
+    finally:
+        parallel.end()
+    return ended
 
 
-def _run(job: Job) -> Ended:
-    ended = Ended()
-    until = time.monotonic() + conf().GO_ON_FOR.total_seconds()
+def _run_beside(job: Job, until: float) -> None:
+    dispatch.publish(*run(job, until).publish)
+
+
+def _run(job: Job, until: float, ended: Ended) -> None:
     mine = deque([job])
     work: Work | None = None
     while work is not None or mine:
@@ -102,7 +117,6 @@ def _run(job: Job) -> Ended:
         if not may_go_on:
             ended.publish.extend(mine)
             mine.clear()
-    return ended
 
 
 def _start_afresh() -> None:
@@ -174,9 +188,10 @@ def _step_forward(work: Work, mine: deque[Job], ended: Ended, *, may_go_on: bool
         ended.next_link = fresh[0] if fresh and begun is None else None
         ended.last = work.job
     else:
-        now, others = onward.split(work.workflow, view, fresh) if may_go_on else ([], fresh)
+        now, beside, others = onward.split(work.workflow, view, fresh) if may_go_on else ([], [], fresh)
         mine.extend(job for job in now if begun is None or job != then)
-        dispatch.publish(*others)  # at once: they run while this worker goes on with its own
+        # At once: they run while this thread goes on with its own.
+        dispatch.publish(*ended.parallel.take(beside), *others)
         ended.next_link = None
     if ended.next_link is None:
         crashpoints.reached(work.job.step, work.job.verb, "published")

@@ -16,7 +16,7 @@ from pipeline.workflow import Step, Workflow
 
 def follower(view: PipelineView, job: Job, workflow: type[Workflow]) -> Job | None:
     """The job to begin in the same write as this one's success; None when that is for somebody else to do."""
-    now, _ = split(workflow, view, opened_jobs(view, _if_it_succeeds(view, job)))
+    now, _, _ = split(workflow, view, opened_jobs(view, _if_it_succeeds(view, job)))
     return now[0] if now else None
 
 
@@ -26,16 +26,15 @@ def opened_jobs(before: PipelineView, after: PipelineView) -> list[Job]:
     return [Job(after.id, step.name, verb) for step, verb in fresh]
 
 
-def split(workflow: type[Workflow], view: PipelineView, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
-    """(mine, others'): jobs that wait for no provider cost less here than as a message; of the others one is
-    done here too, and the rest are published, to run in parallel. A step that this process's definition does
+def split(workflow: type[Workflow], view: PipelineView, jobs: list[Job]) -> tuple[list[Job], list[Job], list[Job]]:
+    """(mine, beside, others'): jobs that wait for no provider are done one after the other by the thread at hand; of
+    those that wait it does one, and the rest run beside it, in parallel. A step that this process's definition does
     not have is for others.
     """
     known = {job: step for job in jobs if (step := _kind(workflow, view.step(job.step).kind)) is not None}
     quick = [job for job, step in known.items() if step.local or step.quick or step.does_nothing(job.verb)]
     slow = [job for job in known if job not in quick]
-    mine = quick + slow[:1]
-    return mine, [job for job in jobs if job not in mine]
+    return quick + slow[:1], slow[1:], [job for job in jobs if job not in known]
 
 
 def _kind(workflow: type[Workflow], name: str) -> type[Step] | None:

@@ -9,7 +9,7 @@ from typing import Self
 
 from kombu.exceptions import OperationalError
 
-from pipeline import crashpoints, dispatch, tasks
+from pipeline import crashpoints, dispatch, parallel, tasks
 from pipeline.plan import Job
 from pipeline.testing.clock import workers_clocks
 from pipeline.testing.faults import InjectedFailure, Killed, LostAcknowledgement
@@ -45,6 +45,7 @@ class ScriptedBroker:
 
     def __enter__(self) -> Self:
         self._clocks.__enter__()
+        parallel.switch(on=False)
         dispatch.use_sender(self._take, self._count)
         return self
 
@@ -52,6 +53,7 @@ class ScriptedBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         dispatch.use_sender(None)
+        parallel.switch(on=True)
         self._clocks.__exit__(kind, error, trace)
 
     def _count(self, queue: str) -> int:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline import tasks
+from pipeline import parallel, tasks
 from pipeline.models import Inbox, Pipeline, Step
 from pipeline.plan import Job
 from pipeline.states import Verb
@@ -52,9 +52,12 @@ def shop(world, define):
     )
 
 
-@pytest.fixture(params=[True, False], ids=["going on", "by message"], autouse=True)
-def go_on(request, tune):
-    tune(GO_ON=request.param)
+@pytest.fixture(params=["going on", "in parallel", "by message"], autouse=True)
+def go_on(request, tune, broker):
+    tune(GO_ON=request.param != "by message")
+    parallel.switch(on=request.param == "in parallel")
+    yield
+    parallel.switch(on=False)
 
 
 def local_effects(pipeline):
