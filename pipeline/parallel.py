@@ -70,14 +70,21 @@ class _Threads:
 
     def _act(self, act: Callable[[], None]) -> None:
         try:
+            _close_old_connections()
             act()
         finally:
-            own = connections.all(initialized_only=True)
-            for connection in own:
-                connection.close_if_unusable_or_obsolete()  # as Celery does after a task
+            own = _close_old_connections()
             with self._mutex:
                 self._connections.update(own)
                 self._busy -= 1
+
+
+def _close_old_connections() -> list[BaseDatabaseWrapper]:
+    """As Celery does before a task and after it; this thread's connections."""
+    own = connections.all(initialized_only=True)
+    for connection in own:
+        connection.close_if_unusable_or_obsolete()
+    return own
 
 
 _making = threading.Lock()
