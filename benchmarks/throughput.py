@@ -20,7 +20,7 @@ PROVIDER_MS: Final = 50
 AT_ONCE: Final = 200
 WAITING_FULL: Final = Amount(rounds=3, count=1200, choosing=500, at_once=AT_ONCE)
 WAITING_QUICK: Final = Amount(rounds=2, count=300, choosing=100, at_once=AT_ONCE)
-THREADS: Final = [Setting("threads", 32, 4, 2), Setting("threads", 50, 4, 2), Setting("threads", 100, 1, 2)]
+THREADS: Final = [Setting("threads", 50, 4, 2), Setting("threads", 32, 4, 2), Setting("threads", 100, 1, 2)]
 GREENLETS: Final = [Setting("gevent", 100, 4, 2)]
 
 

@@ -44,7 +44,10 @@ class Parallel:
 
 
 class _Threads:
-    """So many at most, each made when it is first needed. Nothing waits for a free one."""
+    """So many at most, each made when it is first needed. Nothing waits for a free one.
+
+    Each keeps its connection, as the worker's own threads do; the executor closes one that is broken.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -70,21 +73,11 @@ class _Threads:
 
     def _act(self, act: Callable[[], None]) -> None:
         try:
-            _close_old_connections()
             act()
         finally:
-            own = _close_old_connections()
             with self._mutex:
-                self._connections.update(own)
+                self._connections.update(connections.all(initialized_only=True))
                 self._busy -= 1
-
-
-def _close_old_connections() -> list[BaseDatabaseWrapper]:
-    """As Celery does before a task and after it; this thread's connections."""
-    own = connections.all(initialized_only=True)
-    for connection in own:
-        connection.close_if_unusable_or_obsolete()
-    return own
 
 
 _making = threading.Lock()

@@ -4,7 +4,6 @@ import time
 import uuid
 
 import pytest
-from django.db import connection
 
 from pipeline import onward, ownership, parallel
 from pipeline.models import Pipeline
@@ -116,24 +115,6 @@ def test_its_threads_are_free_again_afterwards(tune, three, begin, broker):
         begin(three)
     broker.deliver_all()
     assert len(broker.sent) == 3
-
-
-def test_a_connection_that_has_grown_old_is_not_used_again(tune, three, world, begin, broker):
-    """It may be dead, and a claim that finds it dead gives the whole process's lock back."""
-    tune(PARALLEL=1)
-    sessions = []
-    for age in ("new", "kept", "old"):
-        world.will("search.commit", lambda run: (sessions.append(backend()), world.do(run))[1])
-        begin(three)
-        if age == "old":
-            (own,) = parallel._threads._connections
-            own.close_at = time.monotonic() - 1
-        broker.deliver_all()
-    assert sessions[0] == sessions[1] != sessions[2]
-
-
-def backend():
-    return connection.connection.info.backend_pid
 
 
 def test_a_job_beside_another_is_the_same_owners(three, world, begin, broker):

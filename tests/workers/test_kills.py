@@ -8,6 +8,9 @@ from pipeline.models import Pipeline
 from tests.workers.conftest import wait_for_end, wait_until, was_taken_over
 
 STEPS = ("logo", "local", "payment", "email", "sms")
+# A wave's jobs run beside each other in one process, and die with it between effect and record: a rollback's widest
+# has three. By message each has a pool process of its own.
+REPEATS = {"1": 3, "0": 1}
 PLACES = [(step, verb) for step in STEPS for verb in ("stage", "commit", "rollback")]
 
 
@@ -15,6 +18,7 @@ PLACES = [(step, verb) for step in STEPS for verb in ("stage", "commit", "rollba
 def worker(request, start_worker):
     running = start_worker(PIPELINE_GO_ON=request.param).wait()
     running.goes_on = request.param == "1"
+    running.repeats = REPEATS[request.param]
     yield running
     running.kill()
 
@@ -30,7 +34,7 @@ def test_a_pool_process_killed_between_effect_and_record_is_replaced_within_seco
     assert not (place[0] / "crash").exists(), "nobody was killed: this shows nothing"
     assert was_taken_over(pipeline, step)
     assert Pipeline.objects.get(pk=pipeline).state == ("rolled_back" if verb == "rollback" else "committed")
-    ledger.assert_agrees(pipeline, repeats=1)
+    ledger.assert_agrees(pipeline, repeats=worker.repeats)
     assert time.monotonic() - began < 10
 
 
