@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import Counter
@@ -80,12 +81,47 @@ class WorkerProcess:
 
     def __init__(self, environment, log):
         self.log = log
+        self._environment = environment
+        self.process = self._start()
+
+    def _start(self):
         command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", "pipeline,commit,rollback"]
-        command += ["-c", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "-n", f"{log.stem}@test"]
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
+        command += [
+            "-c",
+            "2",
+            "--loglevel",
+            "INFO",
+            "--without-gossip",
+            "--without-mingle",
+            "-n",
+            f"{self.log.stem}@test",
+        ]
+        with self.log.open("ab") as out:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=self._environment, stdout=out, stderr=out, start_new_session=True
             )
+
+    @contextlib.contextmanager
+    def supervised(self):
+        """Start it again when it ends, as whatever runs it in production does.
+
+        kombu 5.7.0 ends a worker whose broker goes away while a message comes in: "Unrecoverable error:
+        AttributeError("'NoneType' object has no attribute 'hostname'")".
+        """
+        over = threading.Event()
+
+        def look():
+            while not over.wait(0.2):
+                if self.process.poll() is not None:
+                    self.process = self._start()
+
+        supervisor = threading.Thread(target=look, daemon=True)
+        supervisor.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            supervisor.join(5)
 
     def is_ready(self):
         assert self.process.poll() is None, self.log.read_text()[-3000:]

@@ -42,10 +42,11 @@ def test_a_broker_that_keeps_losing_everything_delays_and_loses_nothing(
 def test_a_redis_that_is_killed_and_started_again_delays_and_loses_nothing(start_worker, submit, ledger, own_redis):
     worker = start_worker().wait()
     pipelines = [submit() for _ in range(10)]
-    own_redis.kill()
-    pipelines += [submit() for _ in range(3)]  # accepted without a broker
-    own_redis.start()
-    wait_for_end(pipelines, 30)
+    with worker.supervised():
+        own_redis.kill()
+        pipelines += [submit() for _ in range(3)]  # accepted without a broker
+        own_redis.start()
+        wait_for_end(pipelines, 30)
     for pipeline in pipelines:
         ledger.assert_agrees(pipeline)
     worker.kill()
