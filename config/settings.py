@@ -181,7 +181,7 @@ PIPELINE: dict[str, Any] = {
     "SECRET_KEYS": env.words("PIPELINE_SECRET_KEYS"),
     "PAUSE_STAGING": env.flag("PAUSE_STAGING"),
     "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
-    "PARALLEL": env.integer("PIPELINE_PARALLEL", 32),
+    "PARALLEL": env.integer("PIPELINE_PARALLEL", 16),
     "ON_ATTENTION": "postings.operators.tell",
     "AUDITS": ("postings.audit.audit", "examples.registrations.audit.audit", "examples.ledger_orders.audit.audit"),
     "PUBLISH_TIMEOUT": BROKER_PATIENCE,

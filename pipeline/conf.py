@@ -28,7 +28,7 @@ class Conf:
     GO_ON: bool = True
     GO_ON_FOR: timedelta = timedelta(seconds=5)
     # Jobs that a process runs in threads of their own, beside the ones that opened them; more go by message.
-    PARALLEL: int = 32
+    PARALLEL: int = 16
     SWEEP_EVERY: timedelta = timedelta(milliseconds=500)
     SWEEP_BATCH: int = 50
     # A published move is published again after this, doubling up to the cap, while nobody has taken it.
