@@ -13,12 +13,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pipeline.admin.lookups import OwnFiltersOnly
 from pipeline.admin.pages import context
 from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
 from pipeline.errors import IllegalAction
-from postings import endings, presentation
+from postings import endings, presentation, staff_admin
 from postings.models import Plan, Posting, PostingState
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ else:
     _PlanAdmin = _PostingAdmin = admin.ModelAdmin
 
 
+__all__ = ["PlanAdmin", "PostingAdmin", "staff_admin"]
+
 AT_ONCE = 100  # postings that one action withdraws; each is a pipeline of its own
 
 admin.site.site_header = admin.site.site_title = "Job board"
@@ -35,7 +38,7 @@ admin.site.index_title = "Operations"
 
 
 @admin.register(Plan)
-class PlanAdmin(_PlanAdmin):
+class PlanAdmin(OwnFiltersOnly, _PlanAdmin):
     """A changed price is for new submissions only: each pipeline keeps the price that it began with."""
 
     list_display = ["name", "slug", "price", "duration_days", "is_on_sale"]
@@ -50,7 +53,7 @@ class PlanAdmin(_PlanAdmin):
 
 
 @admin.register(Posting)
-class PostingAdmin(ReadOnly, _PostingAdmin):
+class PostingAdmin(OwnFiltersOnly, ReadOnly, _PostingAdmin):
     """With links to the public page and to the pipelines; whoever may can withdraw."""
 
     list_display = ["title", "company_name", "state", "published_at", "expires_at"]

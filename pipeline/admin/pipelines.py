@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from pipeline.admin.filters import AgeFilter, AttentionFilter, WorkflowFilter
+from pipeline.admin.lookups import OwnFiltersOnly
 from pipeline.admin.operations import OPERATIONS, Operation, SkipForm, perform
 from pipeline.admin.outlook import failure, jobs_at_work, outlook
 from pipeline.admin.pages import context, found
@@ -47,7 +48,7 @@ def _bulk(name: str) -> Any:
 
 
 @admin.register(Pipeline)
-class PipelineAdmin(ReadOnly, _ModelAdmin):
+class PipelineAdmin(OwnFiltersOnly, ReadOnly, _ModelAdmin):
     """Staff with the view permission look; those with `operate_pipeline` act, and see the input."""
 
     list_display = [
