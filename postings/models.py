@@ -75,7 +75,10 @@ class Posting(models.Model):
     title = models.CharField(max_length=120)
     company_name = models.CharField(max_length=120)
     company_website = models.URLField(blank=True, max_length=500)
-    description = models.TextField(help_text="Markdown, as submitted; sanitised when it is shown.")
+    description = models.TextField(help_text="Markdown, as submitted.")
+    # Of the description, sanitised, and what rendered it (postings/markdown.py).
+    description_html = models.TextField(db_default="", editable=False)
+    description_version = models.PositiveSmallIntegerField(db_default=0, editable=False)
     employment_type = models.CharField(max_length=12, choices=EmploymentType)
     location = models.CharField(max_length=120, blank=True)
     country = models.CharField(max_length=2)

@@ -36,4 +36,5 @@ def erase(pipeline: uuid.UUID) -> None:
 
 
 def _erase(ids: list[uuid.UUID]) -> int:
-    return Posting.objects.filter(pk__in=ids, state__in=_ENDED).update(apply_email="", description="", is_erased=True)
+    ended = Posting.objects.filter(pk__in=ids, state__in=_ENDED)
+    return ended.update(apply_email="", description="", description_html="", is_erased=True)

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.text import slugify
 
 from pipeline.workflow import Run, Step
+from postings import markdown
 from postings.models import Plan, Posting, PostingState
 
 _COPIED = (
@@ -45,6 +46,8 @@ class PostingStep(Step):
             pipeline_id=run.pipeline_id,
             plan=Plan.objects.get(slug=run.input["plan"]["slug"]),
             logo_key=run.of("logo").get("key", ""),
+            description_html=markdown.rendered_or_plain(run.input["description"]),
+            description_version=markdown.VERSION,
             **{name: run.input[name] for name in _COPIED},
         )
         words = slugify(f"{posting.title} {posting.company_name}")[:_SLUG_WORDS].strip("-") or "job"
