@@ -29,8 +29,8 @@ class OwnFiltersOnly(_ModelAdmin):
             if isinstance(item, type):
                 known.add(str(getattr(item, "parameter_name", "")))
                 continue
-            path, kind = item if isinstance(item, tuple | list) else (item, admin.FieldListFilter.create)
-            field = get_fields_from_path(self.model, str(path))[-1]
-            shown: Any = kind(field, request, {}, self.model, self, field_path=str(path))  # type: ignore[arg-type] # as ChangeList does
-            known.update(shown.expected_parameters())
+            given: Any = item if isinstance(item, tuple | list) else (item, admin.FieldListFilter.create)
+            path, kind = given
+            field = get_fields_from_path(self.model, path)[-1]
+            known.update(kind(field, request, {}, self.model, self, field_path=path).expected_parameters())
         return known
