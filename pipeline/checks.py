@@ -21,6 +21,8 @@ from pipeline.registry import all_workflows, known_jobs
 from pipeline.workflow import Step, Workflow
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+# What publishing, redelivery and the time limits were tested with. A list of addresses is for failing over.
+_BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
 _DEFAULT_VISIBILITY = 3600  # seconds; Redis transport's own
 
 Apps = Sequence[AppConfig] | None
@@ -47,7 +49,13 @@ def check_settings(app_configs: Apps, **_: Any) -> list[CheckMessage]:
 def check_celery(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     """Celery's settings against the engine's: time limits, acknowledgement, queues."""
     celery = celery_settings()
-    return [*_wrong_ladder(celery), *_wrong_habits(celery), *_wrong_queues(celery), *_wrong_routes(celery)]
+    return [
+        *_wrong_broker(celery),
+        *_wrong_ladder(celery),
+        *_wrong_habits(celery),
+        *_wrong_queues(celery),
+        *_wrong_routes(celery),
+    ]
 
 
 @register(deploy=True)
@@ -218,6 +226,21 @@ def _wrong_reconciling() -> list[CheckMessage]:
         hint = "What a live worker is still making would be taken for left over: use ten minutes."
         found.append(Error(message, hint=hint, id="pipeline.E011"))
     return found
+
+
+def _wrong_broker(celery: Any) -> list[CheckMessage]:
+    """Celery takes other addresses, too; their transports lose or hold messages in ways of their own."""
+    addresses = str(celery.broker_url or "").split(";")
+    schemes = {address.partition("://")[0] for address in addresses}
+    return [
+        Error(
+            f"The broker's address begins with {scheme or 'nothing'}://, which the engine was not tested with.",
+            hint="Use one Redis (redis:// or rediss://) or RabbitMQ (amqp:// or amqps://). Sentinel and Redis Cluster "
+            "are not supported: Redis may be lost here without harm, so that one server, restarted, is enough.",
+            id="pipeline.E109",
+        )
+        for scheme in sorted(schemes - {*_BROKERS})
+    ]
 
 
 def _wrong_ladder(celery: Any) -> list[CheckMessage]:
