@@ -46,6 +46,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.metrics.CountRequests",
+    "config.web.media_types.PlainUtf8",
     "django.middleware.security.SecurityMiddleware",
     "config.static_files.StaticFiles",
     "csp.middleware.CSPMiddleware",
@@ -257,6 +258,8 @@ MODERN_TREASURY_API_KEY = env.text("MODERN_TREASURY_API_KEY", "sandbox" if SANDB
 MODERN_TREASURY_LEDGER = env.text("MODERN_TREASURY_LEDGER", "Orders")  # the name of the ledger that is used
 
 # --- HTTP --------------------------------------------------------------------------------------
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin's largest form has about a hundred
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a JSON body with a base64 logo of 2 MiB fits
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 REST_FRAMEWORK: dict[str, Any] = {
@@ -294,6 +297,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
 }
 MAX_WATCHERS = env.integer("MAX_WATCHERS", 500)  # waits and streams that one process keeps open
+MAX_WATCHERS_PER_CLIENT = env.integer("MAX_WATCHERS_PER_CLIENT", 20)  # of one address; 0: no ceiling
+MAX_CONNECTIONS = env.integer("MAX_CONNECTIONS", 1000)  # that one process keeps open
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
 # The API's description, for everybody or (in production, unless it is wanted) for staff alone.
 API_DOCS_PUBLIC = env.flag("API_DOCS_PUBLIC", default=DEMO or DEBUG or not SITE_URL.startswith("https://"))

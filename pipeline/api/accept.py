@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from pipeline.api.acceptance import Acceptance, Invalid, NotKnown, Submitter, TooManyRefused, accept
-from pipeline.api.clients import client_of
+from pipeline.api.clients import address_of, client_of
 from pipeline.api.headers import idempotency_key
 from pipeline.api.parsers import StrictJSONParser, StrictMultiPartParser, check_length, fields_of, keep_every_file
 from pipeline.api.problems import MOST_ERRORS, Problem, throttled, unavailable
@@ -93,7 +93,7 @@ class AcceptView(APIView):
 
     @classmethod
     async def _after_wait(cls, request: HttpRequest, response: PipelineResponse, seconds: int) -> HttpResponseBase:
-        mark = await until_terminal(response.pipeline, response.mark, seconds)
+        mark = await until_terminal(response.pipeline, response.mark, seconds, client=address_of(request))
         if mark == response.mark and not mark.is_terminal:
             return response
         return await sync_to_async(cls._ended)(request, response)
