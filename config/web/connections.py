@@ -6,6 +6,7 @@ where the bytes come in. What is over a limit but complete is left to `heads.py`
 
 import asyncio
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,8 +22,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_ends: asyncio.TimerHandle | None = None
-        self._taking_ends: asyncio.TimerHandle | None = None
+        self._head_ends = _Deadline(self.loop)
+        self._taking_ends = _Deadline(self.loop)
         self._waits_since: float | None = None  # nothing is asked for at present
         self._head_size = 0  # bytes of the present head, as far as it has come
 
@@ -35,8 +36,8 @@ class Connection(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "As many connections are open as this server keeps.")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_ends = _stopped(self._head_ends)
-        self._taking_ends = _stopped(self._taking_ends)
+        self._head_ends.stop()
+        self._taking_ends.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -44,7 +45,7 @@ class Connection(HttpToolsProtocol):
             return
         if self._waits_since is not None:
             self._head_size += len(data)
-            if self._head_ends is None:  # a kept connection's next head begins
+            if not self._head_ends.is_set:  # a kept connection's next head begins
                 self._await_head()
         super().data_received(data)
         if self._waits_since is not None and self._head_size > limits.MAX_HEAD:
@@ -57,7 +58,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._waits_since, self._head_size = None, 0
-        self._head_ends = _stopped(self._head_ends)
+        self._head_ends.stop()
         if len(self.pipeline) >= limits.MAX_PIPELINED:
             raise _TooManyPipelined  # ends the parsing, then `send_400_response` the connection
         super().on_headers_complete()
@@ -82,7 +83,7 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         if not self.transport.is_closing():
-            self._taking_ends = _stopped(self._taking_ends)
+            self._taking_ends.stop()
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -98,10 +99,10 @@ class Connection(HttpToolsProtocol):
         return self._waits_since if self._is_idle() else None
 
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # it begins as None
 
     def _await_head(self) -> None:
-        self._head_ends = self.loop.call_later(limits.HEAD_SECONDS, self._head_is_late)
+        self._head_ends.set(limits.HEAD_SECONDS, self._head_is_late)
 
     def _head_is_late(self) -> None:
         if not self._is_idle():  # another request is still being answered
@@ -123,17 +124,33 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _abort_unless_taken(self) -> None:
-        if self._taking_ends is None:
-            self._taking_ends = self.loop.call_later(limits.WRITE_SECONDS, self.transport.abort)
+        if not self._taking_ends.is_set:
+            self._taking_ends.set(limits.WRITE_SECONDS, self.transport.abort)
 
 
 class _TooManyPipelined(Exception):
     pass
 
 
-def _stopped(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+class _Deadline:
+    """A call that comes unless it is stopped before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self._handle is not None
+
+    def set(self, seconds: float, then: Callable[[], object]) -> None:
+        self.stop()
+        self._handle = self._loop.call_later(seconds, then)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
 
 def _make_place(new: Connection) -> bool:

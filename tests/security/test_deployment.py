@@ -149,7 +149,7 @@ def test_the_image_runs_as_a_user_without_rights_and_installs_only_what_is_locke
     installs = re.findall(r"pip install (.+)", DOCKERFILE)
     assert installs
     assert all("--require-hashes --no-deps" in install for install in installs)
-    assert "--no-access-log" in DOCKERFILE
+    assert '"python", "-m", "config.web"' in DOCKERFILE
 
 
 def test_the_brokers_only_user_can_empty_nothing_and_administer_nothing():
