@@ -18,6 +18,7 @@ def run(*, sockets: Any = None, grace: int = GRACE_SECONDS, **where: Any) -> Non
         http="config.web.connections:Connection",
         ws="none",
         lifespan="off",
+        log_config=None,  # uvicorn's lines, tracebacks among them, are written and redacted like all others
         access_log=False,  # addresses of people, and ids that open pipelines, stand in no log
         proxy_headers=False,  # forwarded addresses are read by NUM_PROXIES alone
         timeout_graceful_shutdown=grace,
