@@ -197,11 +197,14 @@ PIPELINE: dict[str, Any] = {
     "CHORES": {
         "pipeline.reconciliation.reconcile_recent": timedelta(minutes=10),
         "postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5),
+        "postings.news.missed.take_missed": timedelta(minutes=30),
+        "postings.news.pending.settle_pending": timedelta(seconds=5) if DEMO else timedelta(seconds=30),
         "pipeline.retention.reap": timedelta(hours=1),
     },
     "RETENTION": timedelta(days=env.integer("RETENTION_DAYS", 180)),
     "ALSO_REAP": ["postings.retention.reap", "config.sessions.reap"],
     "ALSO_ERASE": ["postings.retention.erase"],
+    "ALSO_HOLDING": ["postings.retention.holding"],
     "MAX_OPEN_PER_CLIENT": 0 if DEMO else env.integer("MAX_OPEN_PER_CLIENT", 20),
 }
 

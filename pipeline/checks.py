@@ -191,8 +191,8 @@ def _wrong_retention() -> list[CheckMessage]:
     if settings.RETENTION is not None and timedelta(0) > settings.RETENTION:
         hint = "Give a timedelta, or None to keep everything."
         found.append(Error("PIPELINE['RETENTION'] is negative.", hint=hint, id="pipeline.E008"))
-    for name, paths in (("ALSO_REAP", settings.ALSO_REAP), ("ALSO_ERASE", settings.ALSO_ERASE)):
-        for path in paths:
+    for name in ("ALSO_REAP", "ALSO_ERASE", "ALSO_HOLDING"):
+        for path in getattr(settings, name):
             if not _is_function(path):
                 hint = "Give the dotted path of a function: pipeline/conf.py says of which kind."
                 message = f"PIPELINE['{name}'] names {path!r}, and there is no such function."

@@ -73,6 +73,8 @@ class Conf:
     ALSO_REAP: tuple[str, ...] = ()
     # Dotted paths of function(pipeline id), called before one is erased; IllegalAction refuses.
     ALSO_ERASE: tuple[str, ...] = ()
+    # Dotted paths of function(address) -> pipeline ids whose data in the application's own tables names that address.
+    ALSO_HOLDING: tuple[str, ...] = ()
     CRASH_FILE: str = ""  # tests only: see pipeline/crashpoints.py
 
 

@@ -19,8 +19,10 @@ from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
 from pipeline.errors import IllegalAction
+from pipeline.marks import standing_of
 from postings import endings, presentation, staff_admin
 from postings.models import Plan, Posting, PostingState
+from postings.news.meaning import MESSAGE_CODES
 
 if TYPE_CHECKING:
     _PlanAdmin = admin.ModelAdmin[Plan]
@@ -72,6 +74,7 @@ class PostingAdmin(OwnFiltersOnly, ReadOnly, _PostingAdmin):
         ("published_at", "expires_at"),
         ("plan", "made_by"),
         ("ended_at", "taken_down_by"),
+        "customers_address",
         "title",
         ("company_name", "company_website"),
         "description",
@@ -79,7 +82,7 @@ class PostingAdmin(OwnFiltersOnly, ReadOnly, _PostingAdmin):
         "place",
         ("apply_url", "apply_email"),
     ]
-    readonly_fields = ["page", "made_by", "ended_at", "taken_down_by", "salary", "place"]
+    readonly_fields = ["page", "made_by", "ended_at", "taken_down_by", "customers_address", "salary", "place"]
 
     @admin.display(description="public page", empty_value="-")
     def page(self, posting: Posting) -> SafeString | None:
@@ -98,6 +101,13 @@ class PostingAdmin(OwnFiltersOnly, ReadOnly, _PostingAdmin):
     def taken_down_by(self, posting: Posting) -> SafeString | None:
         """The pipeline of its withdrawal or expiry, as soon as that has begun."""
         return _pipeline_link(posting.ended_by) if posting.ended_by else None
+
+    @admin.display(description="customer's address")
+    def customers_address(self, posting: Posting) -> str:
+        """Whether it takes mail, by the last that was told of it; never the address itself."""
+        ours = [pipeline for pipeline in (posting.pipeline_id, posting.ended_by) if pipeline]
+        marks = [mark for pipeline in ours for mark in standing_of(pipeline) if mark.get("code") in MESSAGE_CODES]
+        return "; ".join(f"bad: {mark['code']}, {mark['detail']}" for mark in marks) or "nothing bad is known of it"
 
     @admin.action(description="Withdraw and refund (asks for a reason)", permissions=["withdraw"])
     def withdraw(self, request: HttpRequest, rows: QuerySet[Posting]) -> HttpResponse | None:

@@ -24,6 +24,7 @@ from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
 from pipeline.admin.timeline import SHOWN_EVENTS, as_text, newest_events, step_rows
+from pipeline.marks import standing_of
 from pipeline.models import Pipeline, Step
 from pipeline.states import PipelineState
 
@@ -169,6 +170,7 @@ class PipelineAdmin(OwnFiltersOnly, ReadOnly, _ModelAdmin):
             "state": self.state_shown(pipeline),
             "attention": self.attention_shown(pipeline),
             "outlook": outlook(pipeline, steps),
+            "marks": standing_of(pipeline.pk) if pipeline.attention else [],
             "error": as_text(pipeline.error),
             "result": as_text(pipeline.result),
             "next_action": as_text(pipeline.next_action),

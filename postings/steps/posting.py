@@ -56,10 +56,14 @@ class PostingStep(Step):
         return {"posting": str(posting.id), "url": f"{settings.SITE_URL}/jobs/{posting.slug}/"}
 
     def commit(self, run: Run) -> None:
-        """Publish it for as long as the plan lasts."""
+        """Publish it for as long as the plan lasts, with what a refund will need."""
         days = timedelta(days=run.input["plan"]["duration_days"])
         Posting.objects.filter(pipeline_id=run.pipeline_id, state=PostingState.HIDDEN).update(
-            state=PostingState.PUBLISHED, published_at=Now(), expires_at=Now() + days
+            state=PostingState.PUBLISHED,
+            published_at=Now(),
+            expires_at=Now() + days,
+            intent=run.of("payment").get("intent", ""),
+            sale={name: run.input[name] for name in ("plan", "contact_email")},
         )
 
     def rollback(self, run: Run) -> None:
