@@ -19,10 +19,9 @@ from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
 from pipeline.errors import IllegalAction
-from pipeline.marks import standing_of
 from postings import endings, presentation, staff_admin
 from postings.models import Plan, Posting, PostingState
-from postings.news.meaning import MESSAGE_CODES
+from postings.news.addresses import bad_news
 
 if TYPE_CHECKING:
     _PlanAdmin = admin.ModelAdmin[Plan]
@@ -106,8 +105,8 @@ class PostingAdmin(OwnFiltersOnly, ReadOnly, _PostingAdmin):
     def customers_address(self, posting: Posting) -> str:
         """Whether it takes mail, by the last that was told of it; never the address itself."""
         ours = [pipeline for pipeline in (posting.pipeline_id, posting.ended_by) if pipeline]
-        marks = [mark for pipeline in ours for mark in standing_of(pipeline) if mark.get("code") in MESSAGE_CODES]
-        return "; ".join(f"bad: {mark['code']}, {mark['detail']}" for mark in marks) or "nothing bad is known of it"
+        bad = bad_news(ours)
+        return f"Bad. {'; '.join(bad)}" if bad else "Nothing bad is known of it."
 
     @admin.action(description="Withdraw and refund (asks for a reason)", permissions=["withdraw"])
     def withdraw(self, request: HttpRequest, rows: QuerySet[Posting]) -> HttpResponse | None:

@@ -26,7 +26,7 @@ from postings.news.meaning import MESSAGE_CODES, PHASES, Act, Phase, Row, kind_o
 log = logging.getLogger(__name__)
 
 FINDER: Final = "postings.news"  # who has found a thing that no reconciler lists
-_OPERATORS: Final = "operator"  # the step that postings/operators.py gives its mails
+OPERATORS: Final = "operator"  # the step that postings/operators.py gives its mails
 _MAILS: Final = frozenset({"processed", "deferred", "delivered", "bounce", "dropped", "open", "click", "spamreport"})
 _ARRIVES: Final = MESSAGE_CODES - {"mail_reported_as_spam"}  # what an arrival settles
 _REASON: Final = 300  # characters of a provider's reason
@@ -149,7 +149,7 @@ def take_sendgrid(event: Mapping[str, Any]) -> None:
     inbox = _store("sendgrid", event_id, pipeline, raw, data)
     if inbox is None:
         return
-    if step == _OPERATORS:
+    if step == OPERATORS:
         _tell_of_operators_mail(data)
     elif pipeline is not None:
         _settle_or_wait(inbox, pipeline, step)
@@ -204,10 +204,11 @@ def _has_told(row: Pipeline, step: str) -> bool:
 
 def _words(pipeline: uuid.UUID, step: str, by: str) -> list[Word]:
     rows = Inbox.objects.filter(pipeline_id=pipeline, provider=by, data__step=step, data__is__in=sorted(FINAL))
-    return [_word(data) for data in rows.values_list("data", flat=True)]
+    return [word_of(data) for data in rows.values_list("data", flat=True)]
 
 
-def _word(data: Mapping[str, Any]) -> Word:
+def word_of(data: Mapping[str, Any]) -> Word:
+    """A stored event's word."""
     reason = text_at(data, "reason", limit=_REASON)
     return Word(text_at(data, "is"), text_at(data, "sending"), number_at(data, "at"), reason)
 
