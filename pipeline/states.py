@@ -84,7 +84,6 @@ class EventType(TextChoices):
     HINTED = "hinted"
     OPERATOR_ACTION = "operator_action"
     ATTENTION = "attention"
-    SETTLED = "settled"
     PIPELINE_COMMITTED = "pipeline_committed"
     PIPELINE_ROLLED_BACK = "pipeline_rolled_back"
 

@@ -7,15 +7,25 @@ started again waits instead of being refused.
 import socket
 import sys
 
-from config.web.server import run
+import uvicorn
 
-GRACE_SECONDS = 2  # for requests under way when it is asked to end
+GRACE_SECONDS = 2  # for open streams when it is asked to end
 
 
 def main() -> None:
     """Command line: the number of the inherited socket."""
     listening = socket.socket(fileno=int(sys.argv[1]))
-    run(sockets=[listening], grace=GRACE_SECONDS)
+    config = uvicorn.Config(
+        "config.asgi:application",
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,  # addresses of people, and ids that open pipelines, stand in no log
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        proxy_headers=False,  # forwarded addresses are read by NUM_PROXIES alone
+    )
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pipeline import findings
-from pipeline.admin.lookups import OwnFiltersOnly
 from pipeline.admin.pages import context
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import NoteForm
@@ -26,7 +25,7 @@ else:
 
 
 @admin.register(Finding)
-class FindingAdmin(OwnFiltersOnly, ReadOnly, _ModelAdmin):
+class FindingAdmin(ReadOnly, _ModelAdmin):
     """What `manage.py reconcile` has found; those with `operate_pipeline` acknowledge and resolve."""
 
     list_display = ["kind", "object_id", "pipeline", "state", "why", "found_at", "by"]

@@ -72,5 +72,4 @@ PROVIDER = Provider(
     words=words,
     state=state,
     webhooks=WebhookRules(batch_size=100, join=joined, sign=sign),
-    control=mail.ROUTES,
 )

@@ -1,1 +1,0 @@
-"""What providers tell after the fact: `meaning` decides what it means, `settling` acts on it, `pending` looks up."""
