@@ -25,5 +25,4 @@ RUN SECRET_KEY=only-for-collecting-the-static-files-0123456789 \
     python manage.py collectstatic --noinput --verbosity 0
 USER app
 EXPOSE 8000
-CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--loop", "uvloop", \
-     "--http", "httptools", "--lifespan", "off", "--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "20"]
+CMD ["python", "-m", "config.web", "--host", "0.0.0.0", "--port", "8000"]

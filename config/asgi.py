@@ -1,4 +1,4 @@
-"""ASGI entry point: waits and streams need it (`uvicorn config.asgi:application`)."""
+"""ASGI entry point: waits and streams need it (`python -m config.web`)."""
 
 import os
 
@@ -9,8 +9,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
 from config.at_once import AtOnce  # noqa: E402 - Django is set up by now
-from config.body_limit import BodyLimit  # noqa: E402
+from config.web.bodies import Edge  # noqa: E402
+from config.web.ending import end_with_the_server  # noqa: E402
 
 django_application = AtOnce()
 
-application = BodyLimit(django_application)
+application = Edge(django_application)
+
+end_with_the_server()

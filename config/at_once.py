@@ -16,7 +16,7 @@ from django.core.signals import request_started
 from django.http import HttpRequest
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 
-from config.body_limit import Receive, Scope, Send
+from config.web.bodies import Receive, Scope, Send
 
 # Each has one of the pool's 20 connections while it answers; the others are for those who wait. A request beyond
 # them stands in line instead of failing for want of a connection.
@@ -31,6 +31,7 @@ class AtOnce(ASGIHandler):
         self._synchronous = _Synchronous()
         self._synchronous.load_middleware()
         self._threads = ThreadPoolExecutor(THREADS, "at-once")
+        self._turns = asyncio.Semaphore(THREADS)  # a body is in memory no sooner than a thread is free for it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -40,12 +41,13 @@ class AtOnce(ASGIHandler):
             await super().__call__(scope, receive, send)
 
     async def _at_once(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await self.read_body(receive)
-        except RequestAborted:
-            return
         loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(self._threads, self._answer, scope, body)
+        async with self._turns:
+            try:
+                body = await self.read_body(receive)
+            except RequestAborted:
+                return
+            response = await loop.run_in_executor(self._threads, self._answer, scope, body)
         try:
             await self.send_response(response, send)
         finally:

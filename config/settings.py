@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from config import csp, database, env
+from config import csp, env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -22,6 +23,7 @@ SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost")
 SITE_URL = env.text("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
+SILENCED_SYSTEM_CHECKS = env.words("SILENCED_CHECKS")
 
 INSTALLED_APPS = [
     "postings",
@@ -44,6 +46,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.metrics.CountRequests",
+    "config.web.media_types.PlainUtf8",
     "django.middleware.security.SecurityMiddleware",
     "config.static_files.StaticFiles",
     "csp.middleware.CSPMiddleware",
@@ -74,7 +77,35 @@ TEMPLATES = [
 ]
 
 # --- PostgreSQL -------------------------------------------------------------------------------
-DATABASES: dict[str, Any] = {"default": database.from_environment()}
+# Workers keep a plain connection each; web processes may set DATABASE_POOL=1 (one pool a process,
+# as a request that waits or streams has a thread of its own under ASGI and would else connect anew).
+_DATABASE_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "options": (
+        "-c plan_cache_mode=force_generic_plan -c statement_timeout=5000 -c lock_timeout=2000"
+        " -c idle_in_transaction_session_timeout=10000"
+    ),
+    # Guarded statements are long: prepare them on second use. Behind a transaction-level pooler that
+    # cannot carry prepared statements, set DATABASE_PREPARE=0.
+    "prepare_threshold": 2 if env.flag("DATABASE_PREPARE", default=True) else None,
+}
+DATABASES: dict[str, Any] = {
+    "default": dj_database_url.parse(
+        env.required("DATABASE_URL", "For example postgresql://user:password@127.0.0.1:5432/postings."),
+        conn_max_age=0,
+    )
+}
+DATABASES["default"]["OPTIONS"] = _DATABASE_OPTIONS | DATABASES["default"].get("OPTIONS", {})
+if env.flag("DATABASE_POOL"):
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 20, "timeout": 3}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+elif not env.flag("DATABASE_FRESH"):
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: a fast path only; PostgreSQL is the truth (docs/decisions) --------------------------
@@ -150,7 +181,6 @@ CACHES = {
 # --- the engine --------------------------------------------------------------------------------
 PIPELINE: dict[str, Any] = {
     "SECRET_KEYS": env.words("PIPELINE_SECRET_KEYS"),
-    "OWNER_ADDRESS": database.address("DATABASE_OWNER_URL") if env.text("DATABASE_OWNER_URL") else None,
     "PAUSE_STAGING": env.flag("PAUSE_STAGING"),
     "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
     "PARALLEL": env.integer("PIPELINE_PARALLEL", 16),
@@ -167,11 +197,14 @@ PIPELINE: dict[str, Any] = {
     "CHORES": {
         "pipeline.reconciliation.reconcile_recent": timedelta(minutes=10),
         "postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5),
+        "postings.news.missed.take_missed": timedelta(minutes=30),
+        "postings.news.pending.settle_pending": timedelta(seconds=5) if DEMO else timedelta(seconds=30),
         "pipeline.retention.reap": timedelta(hours=1),
     },
     "RETENTION": timedelta(days=env.integer("RETENTION_DAYS", 180)),
     "ALSO_REAP": ["postings.retention.reap", "config.sessions.reap"],
     "ALSO_ERASE": ["postings.retention.erase"],
+    "ALSO_HOLDING": ["postings.retention.holding"],
     "MAX_OPEN_PER_CLIENT": 0 if DEMO else env.integer("MAX_OPEN_PER_CLIENT", 20),
 }
 
@@ -228,6 +261,8 @@ MODERN_TREASURY_API_KEY = env.text("MODERN_TREASURY_API_KEY", "sandbox" if SANDB
 MODERN_TREASURY_LEDGER = env.text("MODERN_TREASURY_LEDGER", "Orders")  # the name of the ledger that is used
 
 # --- HTTP --------------------------------------------------------------------------------------
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin's largest form has about a hundred
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a JSON body with a base64 logo of 2 MiB fits
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 REST_FRAMEWORK: dict[str, Any] = {
@@ -265,6 +300,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
 }
 MAX_WATCHERS = env.integer("MAX_WATCHERS", 500)  # waits and streams that one process keeps open
+MAX_WATCHERS_PER_CLIENT = env.integer("MAX_WATCHERS_PER_CLIENT", 20)  # of one address; 0: no ceiling
+MAX_CONNECTIONS = env.integer("MAX_CONNECTIONS", 1000)  # that one process keeps open
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
 # The API's description, for everybody or (in production, unless it is wanted) for staff alone.
 API_DOCS_PUBLIC = env.flag("API_DOCS_PUBLIC", default=DEMO or DEBUG or not SITE_URL.startswith("https://"))

@@ -1,7 +1,6 @@
 """System checks: a misconfiguration is named by an id, with what to do, before it costs anybody money.
 
-`manage.py check` runs all but those that ask the database: pipeline.E401, and pipeline/connection_checks.py
-(`check --database default`; `migrate` too).
+`manage.py check` runs all but pipeline.E401, which asks the database (`check --database default`; `migrate` too).
 """
 
 import re
@@ -14,7 +13,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name for it
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from pipeline.conf import Conf, conf
@@ -22,6 +21,8 @@ from pipeline.registry import all_workflows, known_jobs
 from pipeline.workflow import Step, Workflow
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+# What publishing, redelivery and the time limits were tested with. A list of addresses is for failing over.
+_BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
 _DEFAULT_VISIBILITY = 3600  # seconds; Redis transport's own
 
 Apps = Sequence[AppConfig] | None
@@ -48,7 +49,13 @@ def check_settings(app_configs: Apps, **_: Any) -> list[CheckMessage]:
 def check_celery(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     """Celery's settings against the engine's: time limits, acknowledgement, queues."""
     celery = celery_settings()
-    return [*_wrong_ladder(celery), *_wrong_habits(celery), *_wrong_queues(celery), *_wrong_routes(celery)]
+    return [
+        *_wrong_broker(celery),
+        *_wrong_ladder(celery),
+        *_wrong_habits(celery),
+        *_wrong_queues(celery),
+        *_wrong_routes(celery),
+    ]
 
 
 @register(deploy=True)
@@ -96,13 +103,8 @@ def check_workflows(app_configs: Apps, **_: Any) -> list[CheckMessage]:
 @register(Tags.database)
 def check_unfinished(app_configs: Apps, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Unfinished pipelines that a changed definition would strand."""
-    if "default" not in (databases or ()):
+    if "default" not in (databases or ()) or "pipeline_step" not in connections["default"].introspection.table_names():
         return []
-    try:
-        if "pipeline_step" not in connections["default"].introspection.table_names():
-            return []
-    except DatabaseError:
-        return []  # pipeline/connection_checks.py says why
     return [
         Error(
             f"{len(ids)} unfinished pipeline{'s' if len(ids) > 1 else ''} of {job}, which this code does not know: "
@@ -189,8 +191,8 @@ def _wrong_retention() -> list[CheckMessage]:
     if settings.RETENTION is not None and timedelta(0) > settings.RETENTION:
         hint = "Give a timedelta, or None to keep everything."
         found.append(Error("PIPELINE['RETENTION'] is negative.", hint=hint, id="pipeline.E008"))
-    for name, paths in (("ALSO_REAP", settings.ALSO_REAP), ("ALSO_ERASE", settings.ALSO_ERASE)):
-        for path in paths:
+    for name in ("ALSO_REAP", "ALSO_ERASE", "ALSO_HOLDING"):
+        for path in getattr(settings, name):
             if not _is_function(path):
                 hint = "Give the dotted path of a function: pipeline/conf.py says of which kind."
                 message = f"PIPELINE['{name}'] names {path!r}, and there is no such function."
@@ -224,6 +226,21 @@ def _wrong_reconciling() -> list[CheckMessage]:
         hint = "What a live worker is still making would be taken for left over: use ten minutes."
         found.append(Error(message, hint=hint, id="pipeline.E011"))
     return found
+
+
+def _wrong_broker(celery: Any) -> list[CheckMessage]:
+    """Celery takes other addresses, too; their transports lose or hold messages in ways of their own."""
+    addresses = str(celery.broker_url or "").split(";")
+    schemes = {address.partition("://")[0] for address in addresses}
+    return [
+        Error(
+            f"The broker's address begins with {scheme or 'nothing'}://, which the engine was not tested with.",
+            hint="Use one Redis (redis:// or rediss://) or RabbitMQ (amqp:// or amqps://). Sentinel and Redis Cluster "
+            "are not supported: Redis may be lost here without harm, so that one server, restarted, is enough.",
+            id="pipeline.E109",
+        )
+        for scheme in sorted(schemes - {*_BROKERS})
+    ]
 
 
 def _wrong_ladder(celery: Any) -> list[CheckMessage]:

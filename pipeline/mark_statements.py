@@ -47,3 +47,22 @@ moved AS (
 SELECT id FROM pipe""",
     TYPES,
 )
+
+# Better news has settled so many of the marks that belong to no step.
+SETTLE: Final = Statement(
+    f"""
+WITH pipe AS (
+    SELECT * FROM pipeline_pipeline WHERE id = %(pipeline)s FOR NO KEY UPDATE
+),
+told AS (
+    SELECT 1 AS ord, 'settled' AS type, NULL::text AS step, NULL::int AS attempt, %(note)s AS data FROM pipe
+),
+moved AS (
+    UPDATE pipeline_pipeline p
+    SET seq = p.seq + 1, updated_at = now(), attention = GREATEST(p.attention - %(marks)s, 0)
+    FROM pipe WHERE p.id = %(pipeline)s
+),
+{NOTE}
+SELECT id FROM pipe""",
+    TYPES,
+)

@@ -88,10 +88,10 @@ def erase(pipeline: uuid.UUID, *, by: str, reason: str) -> bool:
             raise IllegalAction(f"There is no pipeline {pipeline}.")
         if not row.is_terminal:
             raise IllegalAction(_unfinished(row))
-        if row.reaped_at is not None:
-            return False
         for name in conf().ALSO_ERASE:
             import_string(name)(pipeline)
+        if row.reaped_at is not None:
+            return False
         ERASE_ONE.rows({"pipeline": pipeline})
         marks.note_of_ended(pipeline, {"action": "erase", "by": by, "reason": reason})
     return True
@@ -101,7 +101,8 @@ def holding(address: str) -> list[uuid.UUID]:
     """The pipelines whose input holds this email address, or whose user has it. Reads the whole table, in pages."""
     found = list(_submitted_with(address.strip().casefold()))
     owned = Pipeline.objects.filter(user__email__iexact=address.strip(), reaped_at=None)
-    return list(dict.fromkeys([*found, *owned.values_list("pk", flat=True)]))
+    also = [each for name in conf().ALSO_HOLDING for each in import_string(name)(address.strip())]
+    return list(dict.fromkeys([*found, *owned.values_list("pk", flat=True), *also]))
 
 
 def _in_batches(statement: Statement) -> int:

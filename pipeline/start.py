@@ -99,7 +99,10 @@ def find(scope: str, key: str, fingerprints: Sequence[str]) -> Started | None:
     if found is None:
         return None
     if not any(constant_time_compare(found["fingerprint"], known) for known in fingerprints):
-        raise KeyReused("This Idempotency-Key was used for different content: send a new key with new content.")
+        raise KeyReused(
+            "This Idempotency-Key was used for different content, perhaps by somebody else: "
+            "send a new random one, such as a UUID."
+        )
     return Started(found["id"], is_new=False)
 
 

@@ -84,6 +84,7 @@ class EventType(TextChoices):
     HINTED = "hinted"
     OPERATOR_ACTION = "operator_action"
     ATTENTION = "attention"
+    SETTLED = "settled"
     PIPELINE_COMMITTED = "pipeline_committed"
     PIPELINE_ROLLED_BACK = "pipeline_rolled_back"
 

@@ -13,13 +13,15 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pipeline.admin.lookups import OwnFiltersOnly
 from pipeline.admin.pages import context
 from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
 from pipeline.errors import IllegalAction
-from postings import endings, presentation
+from postings import endings, presentation, staff_admin
 from postings.models import Plan, Posting, PostingState
+from postings.news.addresses import bad_news
 
 if TYPE_CHECKING:
     _PlanAdmin = admin.ModelAdmin[Plan]
@@ -28,6 +30,8 @@ else:
     _PlanAdmin = _PostingAdmin = admin.ModelAdmin
 
 
+__all__ = ["PlanAdmin", "PostingAdmin", "staff_admin"]
+
 AT_ONCE = 100  # postings that one action withdraws; each is a pipeline of its own
 
 admin.site.site_header = admin.site.site_title = "Job board"
@@ -35,7 +39,7 @@ admin.site.index_title = "Operations"
 
 
 @admin.register(Plan)
-class PlanAdmin(_PlanAdmin):
+class PlanAdmin(OwnFiltersOnly, _PlanAdmin):
     """A changed price is for new submissions only: each pipeline keeps the price that it began with."""
 
     list_display = ["name", "slug", "price", "duration_days", "is_on_sale"]
@@ -50,7 +54,7 @@ class PlanAdmin(_PlanAdmin):
 
 
 @admin.register(Posting)
-class PostingAdmin(ReadOnly, _PostingAdmin):
+class PostingAdmin(OwnFiltersOnly, ReadOnly, _PostingAdmin):
     """With links to the public page and to the pipelines; whoever may can withdraw."""
 
     list_display = ["title", "company_name", "state", "published_at", "expires_at"]
@@ -69,6 +73,7 @@ class PostingAdmin(ReadOnly, _PostingAdmin):
         ("published_at", "expires_at"),
         ("plan", "made_by"),
         ("ended_at", "taken_down_by"),
+        "customers_address",
         "title",
         ("company_name", "company_website"),
         "description",
@@ -76,7 +81,7 @@ class PostingAdmin(ReadOnly, _PostingAdmin):
         "place",
         ("apply_url", "apply_email"),
     ]
-    readonly_fields = ["page", "made_by", "ended_at", "taken_down_by", "salary", "place"]
+    readonly_fields = ["page", "made_by", "ended_at", "taken_down_by", "customers_address", "salary", "place"]
 
     @admin.display(description="public page", empty_value="-")
     def page(self, posting: Posting) -> SafeString | None:
@@ -95,6 +100,13 @@ class PostingAdmin(ReadOnly, _PostingAdmin):
     def taken_down_by(self, posting: Posting) -> SafeString | None:
         """The pipeline of its withdrawal or expiry, as soon as that has begun."""
         return _pipeline_link(posting.ended_by) if posting.ended_by else None
+
+    @admin.display(description="customer's address")
+    def customers_address(self, posting: Posting) -> str:
+        """Whether it takes mail, by the last that was told of it; never the address itself."""
+        ours = [pipeline for pipeline in (posting.pipeline_id, posting.ended_by) if pipeline]
+        bad = bad_news(ours)
+        return f"Bad. {'; '.join(bad)}" if bad else "Nothing bad is known of it."
 
     @admin.action(description="Withdraw and refund (asks for a reason)", permissions=["withdraw"])
     def withdraw(self, request: HttpRequest, rows: QuerySet[Posting]) -> HttpResponse | None:

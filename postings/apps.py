@@ -8,3 +8,7 @@ class PostingsConfig(AppConfig):
 
     name = "postings"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from postings import checks  # noqa: F401

@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from pipeline.api.acceptance import NotKnown
+from pipeline.api.cards import has_card_number
 from pipeline.api.problems import FieldError
 from pipeline.workflow import Refused, Unavailable, Unknown
 from postings.providers import recaptcha
@@ -20,12 +21,15 @@ log = logging.getLogger(__name__)
 FIELD: Final = "recaptcha_token"
 _LONGEST: Final = 8192  # characters; Google's have some hundreds to a few thousand
 _MISSING: Final = "Show that you are no robot, and send the token that reCAPTCHA gave for it."
+_IS_CARD: Final = "This looks like a card number, and is no token of reCAPTCHA."
 _AGAIN: Final = "reCAPTCHA did not take this token: it may have been used or be too old. Please get a new one."
 
 
 def missing(fields: Mapping[str, Any]) -> list[FieldError]:
     """The error of a submission without a token; it can be told together with others, as nobody is asked."""
     token = fields.get(FIELD)
+    if isinstance(token, str) and len(token) <= _LONGEST and has_card_number(token):
+        return [{"field": FIELD, "code": "card_number", "detail": _IS_CARD}]
     if not settings.RECAPTCHA_ENABLED or (isinstance(token, str) and 0 < len(token.strip()) <= _LONGEST):
         return []
     return [{"field": FIELD, "code": "invalid" if token else "required", "detail": _MISSING}]

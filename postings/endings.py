@@ -50,15 +50,22 @@ def address(posting: Posting) -> str:
 
 
 def _of_its_purchase(posting: Posting) -> dict[str, Any]:
-    """What the withdrawal needs of the pipeline that sold it, as a snapshot."""
-    sold = Pipeline.objects.filter(pk=posting.pipeline_id).first()
-    paid = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="payment", state=StepState.COMMITTED).first()
-    names = ("title", "company_name", "contact_email", "plan")
-    if sold is None or paid is None or "intent" not in paid.data or any(name not in sold.input for name in names):
+    """What the withdrawal needs of the sale, as a snapshot. The posting keeps it, whatever became of its pipeline."""
+    bought = posting.sale | {"intent": posting.intent} if posting.intent and posting.sale else _in_its_pipeline(posting)
+    if not bought:
         raise IllegalAction(
-            f"{posting} has no finished purchase with its data any more: refund it in Stripe's dashboard."
+            f"{posting} does not say how it was paid for: look for it in Stripe's dashboard, and refund it there."
         )
-    return {name: sold.input[name] for name in names} | {"intent": paid.data["intent"]} | _of_its_page(posting)
+    return {"title": posting.title, "company_name": posting.company_name} | bought | _of_its_page(posting)
+
+
+def _in_its_pipeline(posting: Posting) -> dict[str, Any]:
+    """The same of a posting that a worker of the release before has published."""
+    sold = Pipeline.objects.filter(pk=posting.pipeline_id, reaped_at=None).first()
+    paid = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="payment", state=StepState.COMMITTED).first()
+    if sold is None or paid is None or "intent" not in paid.data:
+        return {}
+    return {name: sold.input[name] for name in ("plan", "contact_email")} | {"intent": paid.data["intent"]}
 
 
 def _of_its_page(posting: Posting) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django.forms.utils import ErrorDict, ErrorList
 from django.http import QueryDict
 
 from pipeline.api.cards import has_card_number
+from pipeline.api.fields import LONGEST_VALUE
 from postings import captcha
 from postings.models import EmploymentType, Plan, SalaryUnit
 from postings.money import minor
@@ -141,7 +142,7 @@ class PostingForm(forms.Form):
     idempotency_key = forms.CharField(widget=forms.HiddenInput)
 
     def __init__(self, data: QueryDict | None = None) -> None:
-        if data is not None and not _KEY.fullmatch(data.get("idempotency_key", "")):
+        if data is not None and not _is_key(data.get("idempotency_key", "")):
             data = _with(data, idempotency_key=new_key())
         super().__init__(data, initial={"idempotency_key": new_key()}, label_suffix="")
         self._choices("country", [_CHOOSE, *countries()])
@@ -168,9 +169,9 @@ class PostingForm(forms.Form):
                 self.add_error(name if name in self.fields else None, _WORDS.get((name, code), detail))
 
     def forget_cards(self) -> None:
-        """Show fields empty where a card number was typed: it is never echoed."""
-        cards = [name for name, value in self.data.items() if has_card_number(value) and not _is_phone(name, value)]
-        self.data = _with(self.data, **dict.fromkeys(cards, ""))
+        """Show fields empty where a card number was typed: it is never echoed. Nor is what is far too long."""
+        hidden = [name for name, field in self.fields.items() if _may_hold_card(name, field, self.data.get(name, ""))]
+        self.data = _with(self.data, **dict.fromkeys(hidden, ""))
 
     def renew_key(self) -> None:
         """The next submission of this form is a new one."""
@@ -203,6 +204,10 @@ def new_key() -> str:
     return f"form-{uuid.uuid4()}"
 
 
+def _is_key(text: str) -> bool:
+    return _KEY.fullmatch(text) is not None and not has_card_number(text)
+
+
 def raw_fields(data: Mapping[str, str]) -> dict[str, Any]:
     """What the API would have been sent for this form, without the logo. Salaries in the minor unit, where they
     are amounts at all: anything else is passed on for the validation to refuse.
@@ -219,6 +224,12 @@ def raw_fields(data: Mapping[str, str]) -> dict[str, Any]:
     for name in _AMOUNTS:
         fields[name] = _in_minor_unit(fields[name].strip(), fields["salary_currency"])
     return {name: value for name, value in fields.items() if value not in ("", None)}
+
+
+def _may_hold_card(name: str, field: forms.Field, value: str) -> bool:
+    """By looking at twice what the field may hold, and never at more."""
+    longest = 2 * (getattr(field, "max_length", None) or LONGEST_VALUE)
+    return len(value) > longest or (has_card_number(value) and not _is_phone(name, value))
 
 
 def _is_phone(name: str, value: str) -> bool:

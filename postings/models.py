@@ -1,9 +1,10 @@
-"""What the shop sells and shows: Plan and Posting."""
+"""What the shop sells and shows: Plan and Posting; and news of providers' that is still to be settled."""
 
 import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 
 class EmploymentType(models.TextChoices):
@@ -75,7 +76,10 @@ class Posting(models.Model):
     title = models.CharField(max_length=120)
     company_name = models.CharField(max_length=120)
     company_website = models.URLField(blank=True, max_length=500)
-    description = models.TextField(help_text="Markdown, as submitted; sanitised when it is shown.")
+    description = models.TextField(help_text="Markdown, as submitted.")
+    # Of the description, sanitised, and what rendered it (postings/markdown.py).
+    description_html = models.TextField(db_default="", editable=False)
+    description_version = models.PositiveSmallIntegerField(db_default=0, editable=False)
     employment_type = models.CharField(max_length=12, choices=EmploymentType)
     location = models.CharField(max_length=120, blank=True)
     country = models.CharField(max_length=2)
@@ -89,6 +93,9 @@ class Posting(models.Model):
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
     logo_key = models.CharField(max_length=200, blank=True, editable=False)
+    # What a refund needs, kept as long as the posting: its pipeline may be reaped while it is still public.
+    intent = models.CharField(max_length=255, blank=True, default="", editable=False)
+    sale = models.JSONField(blank=True, default=dict, editable=False)  # {"plan", "contact_email"}; erased with it
     created_at = models.DateTimeField(auto_now_add=True)
     published_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -122,6 +129,7 @@ class Posting(models.Model):
                 condition=Q(is_erased=False) | Q(state__in=[PostingState.WITHDRAWN, PostingState.EXPIRED]),
                 name="posting_erased_only_when_ended",
             ),
+            models.CheckConstraint(condition=Q(is_erased=False) | Q(sale={}), name="posting_erased_names_no_buyer"),
         ]
         indexes = [
             models.Index(fields=["state", "-published_at"], name="posting_board"),
@@ -136,6 +144,7 @@ class Posting(models.Model):
                 name="posting_to_erase",
                 condition=Q(is_erased=False, ended_at__isnull=False),
             ),
+            models.Index(fields=["intent"], name="posting_by_intent", condition=~Q(intent="")),
         ]
 
     def __str__(self) -> str:
@@ -150,3 +159,19 @@ class IndexingDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day}: {self.told}"
+
+
+class PendingNews(models.Model):
+    """An event of a provider's that could not be settled when it came (postings/news/pending.py); gone when it is."""
+
+    inbox_id = models.BigIntegerField(unique=True)  # of the engine's Inbox, which holds the event itself
+    provider = models.CharField(max_length=30)
+    news = models.JSONField()  # ids at the provider's; nothing personal
+    made_at = models.DateTimeField(db_default=Now())
+    look_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        default_permissions = ["view"]
+
+    def __str__(self) -> str:
+        return f"{self.provider} event {self.inbox_id}"

@@ -5,6 +5,7 @@ import logging
 from django.conf import settings
 from django.template.loader import render_to_string
 
+from pipeline.marks import standing_of
 from pipeline.models import Pipeline
 from postings.providers import mail
 
@@ -17,7 +18,9 @@ def tell(pipeline: Pipeline) -> None:
     log.error("pipeline %s needs attention: %s", pipeline.pk, link)
     if not settings.OPERATOR_EMAIL:
         return
-    values = {"pipeline": pipeline, "link": link, "step": pipeline.steps.filter(attention=True).first()}
+    codes = [mark.get("code", "") for mark in standing_of(pipeline.pk)]
+    step = pipeline.steps.filter(attention=True).first()
+    values = {"pipeline": pipeline, "link": link, "step": step, "codes": codes}
     mail.send(
         mail.message(
             to=settings.OPERATOR_EMAIL,

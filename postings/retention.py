@@ -1,4 +1,4 @@
-"""What the shop's own table holds of people: the address to apply to, and whatever stands in a description."""
+"""What the shop's own table holds of people: buyer, the address to apply to, and whatever stands in a description."""
 
 import uuid
 from datetime import timedelta
@@ -35,5 +35,12 @@ def erase(pipeline: uuid.UUID) -> None:
     _erase([posting.pk])
 
 
+def holding(address: str) -> list[uuid.UUID]:
+    """The pipelines whose postings name this buyer, also those that are reaped themselves."""
+    bought = Posting.objects.filter(sale__contact_email__iexact=address)
+    return list(bought.values_list("pipeline_id", flat=True))
+
+
 def _erase(ids: list[uuid.UUID]) -> int:
-    return Posting.objects.filter(pk__in=ids, state__in=_ENDED).update(apply_email="", description="", is_erased=True)
+    ended = Posting.objects.filter(pk__in=ids, state__in=_ENDED)
+    return ended.update(apply_email="", description="", description_html="", sale={}, is_erased=True)

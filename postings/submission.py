@@ -8,37 +8,25 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.utils import timezone
 
-from pipeline.api.acceptance import Acceptance, Invalid, TooManyRefused, Valid
-from pipeline.api.cards import has_card_number
-from pipeline.api.fields import as_flag, as_whole
+from pipeline.api.acceptance import Acceptance, Invalid, Valid
+from pipeline.api.fields import LONGEST_TEXT, as_flag, as_whole, normal
 from pipeline.api.problems import FieldError, field_errors
-from pipeline.models import Pipeline
-from postings import captcha, logo
+from postings import captcha, card_attempts, logo
 from postings.api.serializers import PostingSubmission
 from postings.models import Plan
 from postings.workflow import PublishPosting
 
-HOUR: Final = timedelta(hours=1)
 FIELDS: Final = tuple(PostingSubmission().fields)  # the names, in API.md's order
 FLAGS: Final = frozenset({"remote"})
 NUMBERS: Final = frozenset({"salary_min", "salary_max"})
 
-# The payment's errors that do not speak against the card.
-_NOT_THE_CARD: Final = frozenset({"staging_timed_out", "customer_timed_out", "hold_expired", "payment_cancelled"})
 _DATA_URL: Final = re.compile(r"\Adata:[\w.+/-]*(?:;[\w.=+-]+)*;base64,", re.IGNORECASE)
-_NAME: Final = re.compile(r"\A[A-Za-z_]{1,40}\Z")
-
-_CARD_ERROR: Final = (
-    "This looks like a card number. Never send one: it belongs into Stripe's form, and its pm_… id here."
-)
+_LIKE_LOGO: Final = re.compile(r"\s*logo\s*(\[\d*\])*\s*", re.IGNORECASE)  # as some frameworks name a list's parts
 
 Fields = Mapping[str, Any]
 
@@ -54,11 +42,10 @@ class PostingAcceptance(Acceptance):
 
     def validate(self, fields: Fields) -> Valid:
         """Every wrong field in one Invalid."""
-        errors = _card_errors(fields)
-        spoiled = {error["field"] for error in errors}
+        errors: list[FieldError] = []
         serializer = PostingSubmission(data=_given(fields))
         if not serializer.is_valid():
-            errors += [error for error in field_errors(serializer.errors) if error["field"] not in spoiled]
+            errors += field_errors(serializer.errors)
         picture = b""
         try:
             picture = logo_bytes(fields.get("logo"))
@@ -66,31 +53,32 @@ class PostingAcceptance(Acceptance):
                 logo.check(picture)
         except logo.BadLogo as error:
             errors.append({"field": "logo", "code": error.code, "detail": str(error)})
+        errors += _misplaced(fields)
         errors += captcha.missing(fields)
         if errors := errors or captcha.refused(fields):
             raise Invalid(sorted(errors, key=_position))
         return _valid(serializer.validated_data, picture)
 
     def check_client(self, client: str) -> None:
-        """The ceiling of refused cards per address and hour: whoever tests cards meets it."""
-        ceiling = settings.MAX_REFUSED_CARDS_PER_HOUR
-        if not ceiling or not client:
-            return
-        now = timezone.now()
-        refused = (
-            Pipeline.objects.filter(client=client, created_at__gt=now - HOUR, error__step="payment")
-            .exclude(error__code__in=sorted(_NOT_THE_CARD))
-            .order_by("-created_at")
-            .values_list("created_at", flat=True)[ceiling - 1 : ceiling]
-        )
-        if at := list(refused):
-            raise TooManyRefused("Too many cards were refused: wait before you try another one.", at[0] + HOUR - now)
+        """The ceiling of cards per address and hour."""
+        card_attempts.check(client)
 
 
 def logo_bytes(value: Any) -> bytes:
-    """The logo as it was sent: a file, or base64 with or without a `data:` prefix. Empty means none. BadLogo."""
-    if value is None or value == "":
+    """The logo as it was sent: a file, or base64 with or without a `data:` prefix. BadLogo.
+
+    Without a logo nothing is sent at all (or null), and b"" comes back: what is there and empty is refused, as the
+    customer means to have one.
+    """
+    if value is None:
         return b""
+    raw = _sent(value)
+    if not raw:
+        raise logo.BadLogo("logo_empty", "The logo's file is empty: choose another one, or leave the field out.")
+    return raw
+
+
+def _sent(value: Any) -> bytes:
     if isinstance(value, UploadedFile):
         value.seek(0)
         return bytes(value.read())
@@ -125,13 +113,16 @@ def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip(" "))
 
 
-def _card_errors(fields: Fields) -> list[FieldError]:
-    """One for each field, known or not, that seems to hold a card number. The value is told to nobody."""
-    return [
-        {"field": name if _NAME.match(name) else "", "code": "card_number", "detail": _CARD_ERROR}
-        for name, value in fields.items()
-        if name != "logo" and (has_card_number(value) or has_card_number(name))
-    ]
+def _misplaced(fields: Fields) -> Iterator[FieldError]:
+    """Unknown fields are ignored, but a file means a logo, and so does a name such as `logo[]`."""
+    known = {*FIELDS, "logo", captcha.FIELD}
+    if any(_LIKE_LOGO.fullmatch(name) or _has_file(fields[name]) for name in fields.keys() - known):
+        detail = "A file was sent under another name: send the logo as the one part named logo."
+        yield {"field": "logo", "code": "misplaced_file", "detail": detail}
+
+
+def _has_file(value: Any) -> bool:
+    return any(isinstance(each, UploadedFile) for each in (value if isinstance(value, list) else [value]))
 
 
 def _same(name: str, value: Any) -> Any:
@@ -147,7 +138,7 @@ def _same(name: str, value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.replace("\r\n", "\n").replace("\r", "\n").strip()
+        return normal(value).strip() if len(value) <= LONGEST_TEXT else {"long": _digest_of(value)}
     return {"raw": json.loads(json.dumps(value, default=_digest))}
 
 
@@ -156,9 +147,12 @@ def _digest(value: Any) -> str:
     try:
         raw = logo_bytes(value)
     except logo.BadLogo:
-        raw = repr(value).encode(errors="backslashreplace")
-        return "not a logo: " + hashlib.sha256(raw).hexdigest()
+        return "not a logo: " + _digest_of(repr(value))
     return hashlib.sha256(raw).hexdigest() if raw else ""
+
+
+def _digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _position(error: FieldError) -> int:

@@ -75,7 +75,7 @@ class WithdrawPosting(Workflow):
     words = Words(
         staging="The withdrawal is being prepared",
         committing="The posting is being withdrawn",
-        committed="The posting is withdrawn and refunded",
+        committed="The posting is withdrawn, and its refund is on its way",
         rolling_back="The withdrawal is being undone",
         rolled_back="Not withdrawn: the posting stays on the board",
         unharmed="Nothing was refunded, and the posting stays on the board.",

@@ -14,7 +14,7 @@ pytest_plugins = ["pipeline.testing.fixtures"]
 ROOT = Path(__file__).parent
 # These start processes of their own, or share what is slow to make: each of these is run whole by one of
 # pytest's processes.
-TOGETHER = ("e2e", "workers", "local", "browser", "benchmarks", "api/test_server.py")
+TOGETHER = ("e2e", "workers", "local", "browser", "benchmarks", "web", "api/test_server.py")
 
 
 def pytest_configure() -> None:

@@ -7,25 +7,15 @@ started again waits instead of being refused.
 import socket
 import sys
 
-import uvicorn
+from config.web.server import run
 
-GRACE_SECONDS = 2  # for open streams when it is asked to end
+GRACE_SECONDS = 2  # for requests under way when it is asked to end
 
 
 def main() -> None:
     """Command line: the number of the inherited socket."""
     listening = socket.socket(fileno=int(sys.argv[1]))
-    config = uvicorn.Config(
-        "config.asgi:application",
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,  # addresses of people, and ids that open pipelines, stand in no log
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        proxy_headers=False,  # forwarded addresses are read by NUM_PROXIES alone
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    run(sockets=[listening], grace=GRACE_SECONDS)
 
 
 if __name__ == "__main__":

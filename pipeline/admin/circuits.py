@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from pipeline import circuit
+from pipeline.admin.lookups import OwnFiltersOnly
 from pipeline.admin.outlook import failure
 from pipeline.admin.pages import context, found
 from pipeline.admin.read_only import ReadOnly
@@ -23,7 +24,7 @@ else:
 
 
 @admin.register(Circuit)
-class CircuitAdmin(ReadOnly, _ModelAdmin):
+class CircuitAdmin(OwnFiltersOnly, ReadOnly, _ModelAdmin):
     """Providers that have failed. Staff with the view permission look; those with `close_circuit` close."""
 
     list_display = ["provider", "state", "failures", "last_error"]

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pipeline import findings
+from pipeline.admin.lookups import OwnFiltersOnly
 from pipeline.admin.pages import context
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import NoteForm
@@ -25,7 +26,7 @@ else:
 
 
 @admin.register(Finding)
-class FindingAdmin(ReadOnly, _ModelAdmin):
+class FindingAdmin(OwnFiltersOnly, ReadOnly, _ModelAdmin):
     """What `manage.py reconcile` has found; those with `operate_pipeline` acknowledge and resolve."""
 
     list_display = ["kind", "object_id", "pipeline", "state", "why", "found_at", "by"]

@@ -78,8 +78,8 @@ OPERATIONS = {
         Operation(
             "acknowledge",
             "Acknowledge",
-            "What a provider told of (a refund or a dispute at Stripe) is dealt with: the mark is taken away. Marks of "
-            "steps stay until their jobs succeed.",
+            "What a provider told of after the fact is dealt with: the mark is taken away. Marks of steps stay until "
+            "their jobs succeed.",
             lambda pipeline, _, by, reason: actions.acknowledge(pipeline, by=by, reason=reason),
             lambda pipeline, steps: pipeline.attention > sum(step.attention for step in steps),
         ),

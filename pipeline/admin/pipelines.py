@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from pipeline.admin.filters import AgeFilter, AttentionFilter, WorkflowFilter
+from pipeline.admin.lookups import OwnFiltersOnly
 from pipeline.admin.operations import OPERATIONS, Operation, SkipForm, perform
 from pipeline.admin.outlook import failure, jobs_at_work, outlook
 from pipeline.admin.pages import context, found
@@ -23,6 +24,7 @@ from pipeline.admin.paginator import EstimatingPaginator
 from pipeline.admin.read_only import ReadOnly
 from pipeline.admin.reasons import ReasonForm
 from pipeline.admin.timeline import SHOWN_EVENTS, as_text, newest_events, step_rows
+from pipeline.marks import standing_of
 from pipeline.models import Pipeline, Step
 from pipeline.states import PipelineState
 
@@ -47,7 +49,7 @@ def _bulk(name: str) -> Any:
 
 
 @admin.register(Pipeline)
-class PipelineAdmin(ReadOnly, _ModelAdmin):
+class PipelineAdmin(OwnFiltersOnly, ReadOnly, _ModelAdmin):
     """Staff with the view permission look; those with `operate_pipeline` act, and see the input."""
 
     list_display = [
@@ -168,6 +170,7 @@ class PipelineAdmin(ReadOnly, _ModelAdmin):
             "state": self.state_shown(pipeline),
             "attention": self.attention_shown(pipeline),
             "outlook": outlook(pipeline, steps),
+            "marks": standing_of(pipeline.pk) if pipeline.attention else [],
             "error": as_text(pipeline.error),
             "result": as_text(pipeline.result),
             "next_action": as_text(pipeline.next_action),

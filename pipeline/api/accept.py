@@ -5,16 +5,15 @@ from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase
-from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from pipeline.api.acceptance import Acceptance, Invalid, NotKnown, Submitter, TooManyRefused, accept
-from pipeline.api.clients import client_of
+from pipeline.api.clients import address_of, client_of
 from pipeline.api.headers import idempotency_key
-from pipeline.api.parsers import StrictJSONParser, check_length, fields_of
-from pipeline.api.problems import Problem, throttled, unavailable
+from pipeline.api.parsers import StrictJSONParser, StrictMultiPartParser, check_length, fields_of, keep_every_file
+from pipeline.api.problems import MOST_ERRORS, Problem, throttled, unavailable
 from pipeline.api.read import base_url, load, resource_response
 from pipeline.api.resource import links, path, render
 from pipeline.api.throttles import Throttle
@@ -35,9 +34,14 @@ class AcceptView(APIView):
 
     acceptance: ClassVar[Acceptance]
     permission_classes = [AllowAny]
-    parser_classes = [StrictJSONParser, MultiPartParser]
+    parser_classes = [StrictJSONParser, StrictMultiPartParser]
     throttle_classes = [Throttle]
     throttle_scope = "submit"
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """The CSRF check of a session reads the form before the parser does."""
+        keep_every_file(request)
+        return super().initialize_request(request, *args, **kwargs)
 
     def post(self, request: Request) -> PipelineResponse:
         """202 with the pipeline's resource; see API.md for what is refused."""
@@ -77,7 +81,8 @@ class AcceptView(APIView):
             raise Problem(422, "idempotency_key_reused", "Key used before", str(error)) from error
         except Invalid as error:
             count = len(error.errors)
-            detail = f"{count} field{'s are' if count != 1 else ' is'} wrong: see errors."
+            shown = "see errors" if count <= MOST_ERRORS else f"the first {MOST_ERRORS} are in errors"
+            detail = f"{count} field{'s are' if count != 1 else ' is'} wrong: {shown}."
             raise Problem(400, "invalid", "Wrong fields", detail, errors=error.errors) from error
         except TooManyOpen as error:
             raise throttled(str(error), 10, code="too_many_open") from error
@@ -88,7 +93,7 @@ class AcceptView(APIView):
 
     @classmethod
     async def _after_wait(cls, request: HttpRequest, response: PipelineResponse, seconds: int) -> HttpResponseBase:
-        mark = await until_terminal(response.pipeline, response.mark, seconds)
+        mark = await until_terminal(response.pipeline, response.mark, seconds, client=address_of(request))
         if mark == response.mark and not mark.is_terminal:
             return response
         return await sync_to_async(cls._ended)(request, response)

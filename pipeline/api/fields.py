@@ -1,17 +1,23 @@
 """Serializer fields that refuse what would do harm later: control characters, broken text, other types."""
 
 import re
+import unicodedata
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import URLValidator
 from rest_framework import serializers
 
+from pipeline.api.cards import has_card_number
+
+LONGEST_TEXT: Final = 40_000  # characters that are composed: a field has half as many, and each may be sent in two
+LONGEST_VALUE: Final = 500  # of a field that names no length of its own
 # Unicode's controls (Cc), and what is decoded with loss: surrogates (Cs), the replacement character.
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f"
 NOT_IN_LINE: Final = re.compile(rf"[{_CONTROLS}\u2028\u2029]")  # separators of lines and paragraphs too
 NOT_IN_TEXT: Final = re.compile(rf"(?![\n\r\t])[{_CONTROLS}]")
 LOST: Final = re.compile("[\ud800-\udfff\ufffd]")
+_MANY_MARKS: Final = "m" * 31
 _TRUE: Final = frozenset({"true", "on", "1", "yes"})
 _FALSE: Final = frozenset({"false", "off", "0", "no", ""})
 
@@ -26,9 +32,56 @@ def is_sound(text: str) -> bool:
     return LOST.search(text) is None
 
 
-class Line(serializers.CharField):
-    """One line of text, trimmed."""
+def normal(text: str) -> str:
+    """The text as it is compared and stored: composed characters (NFC), newlines as line ends.
 
+    Composing sorts the marks behind each letter, in quadratic time: a text with more of them than any script has (30:
+    UAX #15, "Stream-Safe Text Format"), or longer than any field, stays as it is.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii() or len(text) > LONGEST_TEXT or _MANY_MARKS in _marks(text):
+        return text
+    return unicodedata.normalize("NFC", text)
+
+
+def _marks(text: str) -> str:
+    return "".join("m" if unicodedata.combining(character) else " " for character in text)
+
+
+class NoCard(serializers.Field[Any, Any, Any, Any]):
+    """A field that refuses what looks like a card number, before anything else is said of the value.
+
+    Text is composed first. What is longer than the field may be is refused for that, unread: looking costs little.
+    """
+
+    default_error_messages = {
+        "card_number": "This looks like a card number. Never send one: it belongs into the payment provider's form."
+    }
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """The value is told to nobody."""
+        if isinstance(data, str):
+            data = normal(data)
+        if self._may_be_taken(data) and has_card_number(data):
+            self.fail("card_number")
+        return super().run_validation(data)
+
+    def _may_be_taken(self, data: Any) -> bool:
+        if isinstance(data, str):
+            return len(data) <= (getattr(self, "max_length", None) or LONGEST_VALUE)
+        return isinstance(data, int | float) and not isinstance(data, bool)
+
+
+class Choice(NoCard, serializers.ChoiceField):
+    """One of some words. The error names them, never what was sent."""
+
+    def __init__(self, choices: Any, **kwargs: Any) -> None:
+        super().__init__(choices, **kwargs)
+        self.error_messages["invalid_choice"] = f"Send one of {', '.join(map(str, self.choices))}."
+
+
+class _SoundLine(serializers.CharField):
     default_error_messages = {
         "invalid": "Send text.",
         "control_characters": "Control characters and line breaks are not allowed here.",
@@ -55,6 +108,10 @@ class Line(serializers.CharField):
             self.fail("control_characters")
 
 
+class Line(NoCard, _SoundLine):
+    """One line of text, trimmed and composed (NFC)."""
+
+
 class Text(Line):
     """Several lines: tabs and line ends are the only control characters. Line ends become newlines."""
 
@@ -66,12 +123,6 @@ class Text(Line):
             self.fail("invalid_encoding")
         if NOT_IN_TEXT.search(text):
             self.fail("control_characters")
-
-    def to_internal_value(self, data: Any) -> str:
-        """Browsers send CRLF, programs LF: the same text."""
-        if isinstance(data, str):
-            data = data.replace("\r\n", "\n").replace("\r", "\n")
-        return super().to_internal_value(data)
 
 
 class Address(Line):
@@ -106,7 +157,7 @@ class Email(Line, serializers.EmailField):
     default_error_messages = {"invalid": "Send an email address such as jobs@example.com."}
 
 
-class Flag(serializers.BooleanField):
+class Flag(NoCard, serializers.BooleanField):
     """True or false, as JSON has it or as forms write it."""
 
     default_error_messages = {"invalid": "Send true or false."}
@@ -119,7 +170,7 @@ class Flag(serializers.BooleanField):
         return value
 
 
-class Whole(serializers.IntegerField):
+class Whole(NoCard, serializers.IntegerField):
     """A whole number, as JSON has it or in decimal digits."""
 
     default_error_messages = {"invalid": "Send a whole number."}

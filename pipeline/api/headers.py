@@ -6,6 +6,7 @@ from typing import Final
 from django.http import HttpRequest
 from django.utils.http import parse_etags
 
+from pipeline.api.cards import has_card_number
 from pipeline.api.problems import Problem
 
 LONGEST_WAIT: Final = 30  # seconds
@@ -22,7 +23,7 @@ def idempotency_key(request: HttpRequest) -> str:
     """
     header = request.headers.get("Idempotency-Key", "").strip(" \t")
     if not header:
-        detail = "Send the header Idempotency-Key: 8 to 255 visible characters that are new for each submission."
+        detail = "Send the header Idempotency-Key: a new random one for each submission, such as a UUID."
         raise Problem(400, "idempotency_key_missing", "Idempotency-Key missing", detail)
     key: str | None = header
     if header.startswith('"'):
@@ -30,6 +31,9 @@ def idempotency_key(request: HttpRequest) -> str:
         key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else None
     if key is None or not _VISIBLE.fullmatch(key):
         detail = "An Idempotency-Key has 8 to 255 visible ASCII characters, bare or as a quoted string."
+        raise Problem(400, "idempotency_key_malformed", "Idempotency-Key malformed", detail)
+    if has_card_number(key):
+        detail = "This Idempotency-Key looks like a card number, and keys are kept for ever: send a random one."
         raise Problem(400, "idempotency_key_malformed", "Idempotency-Key malformed", detail)
     return key
 

@@ -27,11 +27,16 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = 1  # seconds, when the database is away: its clients come back at their own pace anyway
 
+# No client reads more, and an answer stays small whatever was sent.
+MOST_ERRORS: Final = 50
+_LONGEST_NAME: Final = 100
+_LONGEST_DETAIL: Final = 500
+
 FieldError = dict[str, str]
 
 
 class Problem(exceptions.APIException):
-    """An answer that is an error. `code` for programs; `title` and `detail` for people."""
+    """An answer that is an error. `code` for programs; `title` and `detail` for people. At most 50 `errors`."""
 
     def __init__(
         self,
@@ -49,8 +54,8 @@ class Problem(exceptions.APIException):
         self.status_code = status
         self.code = code
         self.title = title
-        self.text = detail
-        self.errors = list(errors)
+        self.text = detail[:_LONGEST_DETAIL]
+        self.errors = [_short(error) for error in errors[:MOST_ERRORS]]
         self.pipeline = pipeline
         self.members = dict(members or {})
         self.headers = dict(headers or {})
@@ -187,6 +192,14 @@ def field_errors(detail: Any, prefix: str = "") -> list[FieldError]:
             found += field_errors(inner, f"{prefix}.{position}" if nested and prefix else prefix)
         return found
     return [{"field": prefix, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}]
+
+
+def _short(error: FieldError) -> FieldError:
+    """The error with a name and a sentence of bounded length."""
+    return error | {
+        "field": error["field"][:_LONGEST_NAME],
+        "detail": error["detail"][:_LONGEST_DETAIL],
+    }
 
 
 def _path(prefix: str, name: str) -> str:

@@ -185,7 +185,8 @@ def request_header(name: str, description: str, *, required: bool = False, schem
 PREFER: Final = request_header("Prefer", "`wait=N`: wait up to N (at most 30) seconds.")
 IDEMPOTENCY_KEY: Final = request_header(
     "Idempotency-Key",
-    "8 to 255 visible characters, bare or as a quoted string: both spell the same key.",
+    "8 to 255 visible characters, bare or as a quoted string: both spell the same key. Make a random one for each "
+    "submission, such as a UUID, and repeat it with the same content: keys of anonymous customers share one space.",
     required=True,
     schema={"type": "string", "pattern": r"^([!#-~][!-~]{7,254}|\"([!#-\[\]-~]|\\[\"\\]){8,255}\")$"},
 )

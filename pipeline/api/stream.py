@@ -11,12 +11,13 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
+from pipeline.api.clients import address_of
 from pipeline.api.events import PAGE, as_json, events_after, parse_seq
 from pipeline.api.problems import Problem, no_pipeline, unavailable
 from pipeline.api.schema import describe_stream
 from pipeline.api.views import PipelineView
 from pipeline.api.waiting import PipelineResponse, SyncView, as_api_view, released
-from pipeline.api.watch import TICK, Mark, Seat, TooManyWatchers, mark_of, watcher
+from pipeline.api.watch import TICK, Mark, Seat, TooManyWatchers, is_ending, mark_of, watcher
 from pipeline.models import Event, Pipeline
 from pipeline.states import EventType
 
@@ -24,6 +25,8 @@ HEARTBEAT: Final = 15.0  # seconds; proxies close what is silent for a minute
 RETRY_WHEN_FULL: Final = 5  # seconds
 _LAST: Final = frozenset({EventType.PIPELINE_COMMITTED, EventType.PIPELINE_ROLLED_BACK})
 _PING: Final = b": still here\n\n"
+_COME_BACK: Final = b"retry: 1000\n\n"  # milliseconds: this process ends, another one answers
+_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class StreamView(PipelineView):
@@ -52,17 +55,17 @@ class StreamView(PipelineView):
             answer: HttpResponseBase = await sync_to_async(released(head))(request, pipeline_id)
             if not isinstance(answer, PipelineResponse):
                 return answer
+            if request.method == "HEAD":
+                return HttpResponse(content_type="text/event-stream", headers=_HEADERS)
             try:
-                lines = _Lines(pipeline_id, _position(request), answer.mark)
+                lines = _Lines(pipeline_id, _position(request), answer.mark, address_of(request))
             except TooManyWatchers:
                 return _full().response()
-            response = StreamingHttpResponse(
+            return StreamingHttpResponse(
                 lines.follow() if isinstance(request, ASGIRequest) else lines.follow_in_thread(),
                 content_type="text/event-stream",
+                headers=_HEADERS,
             )
-            response["Cache-Control"] = "no-cache"
-            response["X-Accel-Buffering"] = "no"
-            return response
 
         return as_api_view(stream, cls)
 
@@ -70,12 +73,12 @@ class StreamView(PipelineView):
 class _Lines:
     """The bytes of one stream, each event once. It takes a seat: TooManyWatchers."""
 
-    def __init__(self, pipeline: uuid.UUID, after: int, mark: Mark) -> None:
+    def __init__(self, pipeline: uuid.UUID, after: int, mark: Mark, client: str) -> None:
         self._pipeline = pipeline
         self._after = after
         self._mark = mark
         self._has_ended = False
-        self._seat = Seat()
+        self._seat = Seat(client)
 
     async def follow(self) -> AsyncIterator[bytes]:
         """Under ASGI: a coroutine that holds nothing while it waits."""
@@ -87,6 +90,9 @@ class _Lines:
                 if self._has_ended:
                     return
                 if len(events) < PAGE and not await self._has_news():
+                    if is_ending():
+                        yield _COME_BACK
+                        return
                     yield _PING
 
     def follow_in_thread(self) -> Iterator[bytes]:
@@ -99,6 +105,9 @@ class _Lines:
                     yield self._told(events)
                     spoke = time.monotonic()
                 if self._has_ended:
+                    return
+                if is_ending():
+                    yield _COME_BACK
                     return
                 if len(events) < PAGE:
                     time.sleep(TICK)

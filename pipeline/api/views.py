@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pipeline import actions
+from pipeline.api.clients import address_of
 from pipeline.api.events import events_after, page, parse_seq
 from pipeline.api.headers import is_known
 from pipeline.api.problems import Problem, no_pipeline
@@ -119,6 +120,6 @@ async def _after_wait(request: HttpRequest, response: PipelineResponse, seconds:
     has_news = response.status_code == 200 and "If-None-Match" in request.headers
     if has_news or response.mark.is_terminal:
         return response
-    if await until_changed(response.pipeline, response.mark, seconds) is None:
+    if await until_changed(response.pipeline, response.mark, seconds, client=address_of(request)) is None:
         return response
     return await sync_to_async(_current)(request, response.pipeline)

@@ -38,7 +38,7 @@ def with_wait(view: type[APIView], then: Then) -> SyncView:
     answer: SyncView = view.as_view()
 
     async def waiting(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        seconds = wait_seconds(request)
+        seconds = 0 if request.method == "HEAD" else wait_seconds(request)
         if not seconds:
             plain: HttpResponseBase = await sync_to_async(answer)(request, *args, **kwargs)
             return plain

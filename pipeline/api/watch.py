@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,15 +45,31 @@ def mark_of(pipeline: Pipeline) -> Mark:
     return Mark(pipeline.state, pipeline.seq, pipeline.updated_at)
 
 
+_ending: Final = threading.Event()
+
+
+def end_all() -> None:
+    """Whoever waits is answered within a tick, and nobody may begin to: the process is about to end.
+
+    Called by a signal's handler: it only sets a flag.
+    """
+    _ending.set()
+
+
+def is_ending() -> bool:
+    """Whether `end_all` was called."""
+    return _ending.is_set()
+
+
 class TooManyWatchers(Exception):
-    """This process watches as much as it may (MAX_WATCHERS)."""
+    """This process watches as much as it may (MAX_WATCHERS, MAX_WATCHERS_PER_CLIENT), or is about to end."""
 
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
     pipeline: uuid.UUID
     seen: Mark
-    woken: asyncio.Future[Mark]
+    woken: asyncio.Future[Mark | None]
 
 
 class Watcher:
@@ -63,7 +80,7 @@ class Watcher:
         self._task: asyncio.Task[None] | None = None
 
     async def changed(self, pipeline: uuid.UUID, seen: Mark, seconds: float) -> Mark | None:
-        """The new mark once it differs from `seen`; None when the time is over before."""
+        """The new mark once it differs from `seen`; None when the time is over before, or the process ends."""
         if seconds <= 0:
             return None
         loop = asyncio.get_running_loop()
@@ -87,6 +104,8 @@ class Watcher:
                     watched = {waiting.pipeline for waiting in self._waiting}
                     marks = await loop.run_in_executor(thread, _look, watched)
                     self._wake(marks)
+                    if is_ending():
+                        self._dismiss()
                     await asyncio.sleep(TICK)
             finally:
                 thread.submit(_let_go)
@@ -96,6 +115,11 @@ class Watcher:
             mark = marks.get(waiting.pipeline)
             if mark is not None and mark != waiting.seen and not waiting.woken.done():
                 waiting.woken.set_result(mark)
+
+    def _dismiss(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.woken.done():
+                waiting.woken.set_result(None)
 
 
 def _look(watched: set[uuid.UUID]) -> dict[uuid.UUID, Mark]:
@@ -120,24 +144,32 @@ _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictio
 class Seat:
     """A place among those that this process watches for; left once, at the latest when nobody refers to it."""
 
-    _taken: ClassVar[int] = 0
+    _taken: ClassVar[Counter[str]] = Counter()  # by client
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self) -> None:
-        """TooManyWatchers when all are taken."""
+    def __init__(self, client: str) -> None:
+        """`client` is the address that it is for. TooManyWatchers when all are taken, or all of the client's."""
         self._is_left = True
+        self._client = client
         with Seat._lock:
-            if Seat._taken >= settings.MAX_WATCHERS:
+            if is_ending() or Seat._is_full(client):
                 raise TooManyWatchers
-            Seat._taken += 1
+            Seat._taken[client] += 1
         self._is_left = False
+
+    @classmethod
+    def _is_full(cls, client: str) -> bool:
+        most: int = settings.MAX_WATCHERS_PER_CLIENT
+        return cls._taken.total() >= settings.MAX_WATCHERS or bool(most and cls._taken[client] >= most)
 
     def leave(self) -> None:
         """Give it to somebody else."""
         with Seat._lock:
             if not self._is_left:
                 self._is_left = True
-                Seat._taken -= 1
+                Seat._taken[self._client] -= 1
+                if not Seat._taken[self._client]:
+                    del Seat._taken[self._client]
 
     def __enter__(self) -> Self:
         return self
@@ -154,10 +186,10 @@ def watcher() -> Watcher:
     return _watchers.setdefault(asyncio.get_running_loop(), Watcher())
 
 
-async def until_terminal(pipeline: uuid.UUID, seen: Mark, seconds: float) -> Mark:
+async def until_terminal(pipeline: uuid.UUID, seen: Mark, seconds: float, *, client: str) -> Mark:
     """The mark when the pipeline has ended or the time is over; TooManyWatchers."""
     ends = time.monotonic() + seconds
-    with Seat():
+    with Seat(client):
         watching = watcher()
         while not seen.is_terminal:
             mark = await watching.changed(pipeline, seen, ends - time.monotonic())
@@ -167,7 +199,7 @@ async def until_terminal(pipeline: uuid.UUID, seen: Mark, seconds: float) -> Mar
     return seen
 
 
-async def until_changed(pipeline: uuid.UUID, seen: Mark, seconds: float) -> Mark | None:
+async def until_changed(pipeline: uuid.UUID, seen: Mark, seconds: float, *, client: str) -> Mark | None:
     """The new mark, or None when the time is over; TooManyWatchers."""
-    with Seat():
+    with Seat(client):
         return await watcher().changed(pipeline, seen, seconds)

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from django.db import OperationalError, connection
 
 from pipeline import crashpoints
-from pipeline.owner_session import LOCK_CLASS
-from pipeline.ownership import owner
+from pipeline.ownership import LOCK_CLASS, owner
 
 
 class Killed(BaseException):

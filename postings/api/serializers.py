@@ -8,8 +8,9 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from pipeline.api.fields import Address, Email, Flag, Line, Text, Whole, as_flag
+from pipeline.api.fields import Address, Choice, Email, Flag, Line, Text, Whole, as_flag
 from pipeline.api.resource import rfc3339
+from postings.markdown import TooComplex, rendered
 from postings.models import EmploymentType, Plan, Posting, SalaryUnit
 
 # No salary in any currency's minor unit comes near; PostgreSQL's and JavaScript's integers reach further.
@@ -61,21 +62,38 @@ class PlanField(Line):
         return plan
 
 
+class Markdown(Text):
+    """Text that becomes a page of bounded size. It is rendered here once, as it will be when it is stored."""
+
+    default_error_messages = {
+        "too_complex": "The formatting is too complex: use smaller tables, shorter lists and fewer links."
+    }
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """The Markdown itself. Lastly, as only a text of an allowed length is cheap to render."""
+        value = super().run_validation(data)
+        try:
+            rendered(value)
+        except TooComplex:
+            self.fail("too_complex")
+        return value
+
+
 class PostingSubmission(serializers.Serializer[Any]):
     """A posting as it is submitted. Unknown fields are ignored; a price among them too: it is the server's."""
 
     title = Line(min_length=3, max_length=120)
     company_name = Line(max_length=120)
     company_website = Address(**_OPTIONAL, help_text="https only; stored, never fetched.")
-    description = Text(min_length=30, max_length=20_000, help_text="Markdown.")
-    employment_type = serializers.ChoiceField(EmploymentType.choices)
+    description = Markdown(min_length=30, max_length=20_000, help_text="Markdown.")
+    employment_type = Choice(EmploymentType.choices)
     location = Line(**_OPTIONAL, max_length=120, help_text="Required unless `remote` is true.")
     country = CountryField(help_text="ISO 3166-1 alpha-2.")
     remote = Flag(required=False, default=False)
     salary_min = Whole(required=False, default=None, allow_null=True, min_value=0, max_value=LARGEST_SALARY)
     salary_max = Whole(required=False, default=None, allow_null=True, min_value=0, max_value=LARGEST_SALARY)
     salary_currency = CurrencyField(**_OPTIONAL, help_text="ISO 4217.")
-    salary_unit = serializers.ChoiceField(SalaryUnit.choices, **_OPTIONAL)
+    salary_unit = Choice(SalaryUnit.choices, **_OPTIONAL)
     apply_url = Address(**_OPTIONAL, schemes=("https", "http"))
     apply_email = Email(**_OPTIONAL, max_length=254)
     contact_email = Email(max_length=254, help_text="The paying customer: receipts go here.")

@@ -107,7 +107,7 @@ class PlansView(APIView):
 
 
 def _published() -> QuerySet[Posting]:
-    return Posting.objects.filter(state=PostingState.PUBLISHED, expires_at__gt=Now())
+    return Posting.objects.filter(state=PostingState.PUBLISHED, expires_at__gt=Now()).defer("description_html")
 
 
 def _cursor(posting: Posting) -> str:

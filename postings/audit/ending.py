@@ -51,8 +51,9 @@ def _wrong_money(facts: Facts, outside: Outside) -> Iterator[Violation]:
         yield Violation("I4", facts.id, "at most one refund", f"{len(made)} at Stripe", _MONEY)
     if facts.row.state == PipelineState.COMMITTED:
         refunded = facts.of["refund"].data.get("refunded", 0)
-        if intent in outside.refunded and outside.refunded[intent] != refunded:
-            yield Violation("I2", facts.id, f"{refunded} refunded", f"{outside.refunded[intent]} is", _MONEY)
+        is_known = any(event.data.get("code") == "refund_failed" for event in facts.events)  # a person was told
+        if intent in outside.refunded and outside.refunded[intent] != refunded and not is_known:
+            yield Violation("I2", facts.id, f"{refunded} refunded", f"{outside.refunded[intent]} is", _MONEY, (intent,))
         if refunded and intent not in outside.refunded and outside.knows_what_was_told:
             yield Violation("I2", facts.id, f"{refunded} refunded", "nothing is", _MONEY)
         yield from _wrong_mail(facts, told, counts=outside.knows_what_was_told)

@@ -36,6 +36,9 @@ def _happened(outside: Outside, entry: dict[str, Any]) -> None:
             traces.refunds.append((entry["object_id"], entry["payment_intent"], _money(entry)))
             outside.refunded[entry["payment_intent"]] += entry["amount"]
             outside.net[entry["currency"]] -= entry["amount"]
+        case "refund_failed":
+            outside.refunded[entry["payment_intent"]] -= entry["amount"]
+            outside.net[entry["currency"]] += entry["amount"]
         case _:
             _told(traces, entry)
 

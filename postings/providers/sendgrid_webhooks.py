@@ -3,13 +3,15 @@
 Source: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
 """
 
-import json
 import re
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from sendgrid.helpers.eventwebhook import EventWebhook
+
+from pipeline.webhooks import Forged, header, json_of
 
 SIGNATURE_HEADER: Final = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP_HEADER: Final = "X-Twilio-Email-Event-Webhook-Timestamp"
@@ -19,20 +21,13 @@ MAX_EVENTS: Final = 5_000  # in one request; SendGrid sends at most some hundred
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
 
-class Forged(Exception):
-    """The body is not SendGrid's, or too old, or no list of events."""
-
-
-def verified_events(body: bytes, signature: str, timestamp: str, public_key: str) -> list[dict[str, Any]]:
+def verified_events(body: bytes, signature: str, timestamp: str, public_key: str) -> list[Mapping[str, Any]]:
     """The events in a request's raw body; Forged when the key has not signed it within the tolerance."""
     if not _SECONDS.fullmatch(timestamp) or abs(time.time() - int(timestamp)) > TOLERANCE:
         raise Forged("The timestamp is missing or older than 300 s.")
-    if not public_key or not _is_signed(body, signature, timestamp, public_key):
+    if not public_key or not _is_signed(body, header(signature), timestamp, public_key):
         raise Forged("The signature does not match.")
-    try:
-        events = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Forged("The body is not JSON.") from error
+    events = json_of(body)
     if not isinstance(events, list) or len(events) > MAX_EVENTS:
         raise Forged(f"The body is not a list of at most {MAX_EVENTS} events.")
     return [event for event in events if isinstance(event, dict)]

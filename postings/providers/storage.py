@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -123,6 +124,18 @@ def is_reachable() -> bool:
     except StepFailure:
         return False
     return True
+
+
+def has_credentials() -> bool:
+    """Whether the settings, the environment or the SDK's own files give credentials.
+
+    A machine's own role (EC2) is not asked for: that takes the network.
+    """
+    if settings.S3_ACCESS_KEY_ID and settings.S3_SECRET_ACCESS_KEY:
+        return True
+    sources = botocore.session.get_session().get_component("credential_provider")
+    sources.remove("iam-role")
+    return sources.load_credentials() is not None
 
 
 class _Exists(StepFailure):

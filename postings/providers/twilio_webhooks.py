@@ -8,6 +8,26 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from pipeline.webhooks import Forged, header
+
+_MOST_FIELDS: Final = 200  # Twilio sends some twenty,
+_MOST_BYTES: Final = 64 * 1024  # of a few hundred bytes each
+
+
+def verified_form(body: bytes, url: str, signature: str, token: str) -> Mapping[str, str]:
+    """The form in a request's raw body; Forged unless Twilio has signed it for this very address."""
+    if len(body) > _MOST_BYTES:
+        raise Forged("The body is longer than a status callback.")
+    try:
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"))
+    except ValueError as error:
+        raise Forged("The body is not a form.") from error
+    if not is_signed(url, fields, header(signature), token):
+        raise Forged("The signature does not match.")
+    return fields
 
 
 def is_signed(url: str, form: Mapping[str, str], signature: str, token: str) -> bool:

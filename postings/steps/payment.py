@@ -12,6 +12,7 @@ from django.conf import settings
 
 from pipeline.states import Verb
 from pipeline.workflow import Call, Outcome, Refused, Run, Step, Unknown, Wait
+from postings import card_attempts
 from postings.providers import stripe
 from postings.providers.stripe import Intent, WrongState
 from postings.steps.refund import send_refund
@@ -30,6 +31,7 @@ class PaymentStep(Step):
         """A hold on the card. May need the customer (3-D Secure)."""
         intent = self._recorded(run) or self._create(run)
         if intent.status == "requires_confirmation":
+            card_attempts.begin(run)
             params = {"payment_method": run.input["payment_method"]}
             intent = self._send(run, "confirm", params, intent, lambda call: stripe.confirm(intent.id, call))
         return self._held(run, intent)

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.text import slugify
 
 from pipeline.workflow import Run, Step
+from postings import markdown
 from postings.models import Plan, Posting, PostingState
 
 _COPIED = (
@@ -45,6 +46,8 @@ class PostingStep(Step):
             pipeline_id=run.pipeline_id,
             plan=Plan.objects.get(slug=run.input["plan"]["slug"]),
             logo_key=run.of("logo").get("key", ""),
+            description_html=markdown.rendered_or_plain(run.input["description"]),
+            description_version=markdown.VERSION,
             **{name: run.input[name] for name in _COPIED},
         )
         words = slugify(f"{posting.title} {posting.company_name}")[:_SLUG_WORDS].strip("-") or "job"
@@ -53,10 +56,14 @@ class PostingStep(Step):
         return {"posting": str(posting.id), "url": f"{settings.SITE_URL}/jobs/{posting.slug}/"}
 
     def commit(self, run: Run) -> None:
-        """Publish it for as long as the plan lasts."""
+        """Publish it for as long as the plan lasts, with what a refund will need."""
         days = timedelta(days=run.input["plan"]["duration_days"])
         Posting.objects.filter(pipeline_id=run.pipeline_id, state=PostingState.HIDDEN).update(
-            state=PostingState.PUBLISHED, published_at=Now(), expires_at=Now() + days
+            state=PostingState.PUBLISHED,
+            published_at=Now(),
+            expires_at=Now() + days,
+            intent=run.of("payment").get("intent", ""),
+            sale={name: run.input[name] for name in ("plan", "contact_email")},
         )
 
     def rollback(self, run: Run) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from pipeline.workflow import Refused, StepFailure
-from postings.markdown import rendered
+from postings.descriptions import description_of
 from postings.models import Posting, PostingState
 from postings.providers import storage
 from postings.structured_data import as_script, job_posting
@@ -29,7 +29,9 @@ STORAGE_RETRY: Final = 5  # seconds after which a browser may ask for a logo aga
 def board(request: HttpRequest) -> HttpResponse:
     """Published postings that have not expired, newest first, in pages by the last one's time and id."""
     after = request.GET.get("older_than")
-    postings = Posting.objects.filter(state=PostingState.PUBLISHED, expires_at__gt=Now()).defer("description")
+    postings = Posting.objects.filter(state=PostingState.PUBLISHED, expires_at__gt=Now()).defer(
+        "description", "description_html"
+    )
     if after is not None:
         postings = _older(postings, after)
     page = list(postings.order_by("-published_at", "-id")[: PAGE_SIZE + 1])
@@ -55,7 +57,7 @@ def job(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "postings/message_page.html", gone, status=410)
     url = settings.SITE_URL + reverse("postings:job", args=[slug])
     logo_url = settings.SITE_URL + reverse("postings:logo", args=[slug]) if posting.logo_key else ""
-    description = rendered(posting.description)
+    description = description_of(posting)
     data = job_posting(posting, url=url, logo_url=logo_url, description=description)
     context = {
         "posting": posting,

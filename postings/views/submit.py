@@ -1,6 +1,6 @@
 """The form: it shows what is asked for and hands what was typed to the API's acceptance."""
 
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from pipeline.api.acceptance import Invalid, NotKnown, Submitter, TooManyRefused, accept
 from pipeline.api.clients import client_of
+from pipeline.api.parsers import keep_every_file
 from pipeline.api.throttles import Throttle
 from pipeline.start import KeyReused, TooManyOpen
 from postings import captcha
@@ -41,6 +42,7 @@ def submit(request: HttpRequest) -> HttpResponse:
     """
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return render(request, "postings/message_page.html", {"heading": "Too large", "text": _TOO_LARGE}, status=413)
+    keep_every_file(request)
     return _submit(request)
 
 
@@ -65,8 +67,7 @@ def _accepted(request: HttpRequest) -> HttpResponse:
     """The progress page of the form's pipeline, however often the form was sent."""
     form = PostingForm(request.POST)
     fields = raw_fields(request.POST)
-    if request.FILES.get("logo"):
-        fields["logo"] = request.FILES["logo"]
+    fields |= _files(request)
     by = Submitter(request.user.pk, client_of(request))
     try:
         started = accept(ACCEPTANCE, fields, key=form.key, by=by)
@@ -83,6 +84,13 @@ def _accepted(request: HttpRequest) -> HttpResponse:
     except (NotKnown, OperationalError, InterfaceError):
         return _again(request, {"": [("unavailable", _NOT_KNOWN)]}, 503, retry_after=RETRY_SOON)
     return HttpResponseRedirect(reverse("postings:progress", args=[started.id]), status=303)
+
+
+def _files(request: HttpRequest) -> dict[str, Any]:
+    """The logo, if a file was chosen: without one a browser sends a part that has neither a name nor content."""
+    logos = [*request.FILES.getlist("logo"), *filter(None, request.POST.getlist("logo"))]
+    others = {name: file for name, file in request.FILES.items() if name != "logo"}
+    return others | ({"logo": logos[0] if len(logos) == 1 else logos} if logos else {})
 
 
 def _again(

@@ -131,12 +131,15 @@ def test_what_an_unfinished_one_holds_is_not_erased(begin, operator):
 
 def test_a_provider_s_bad_news_is_acknowledged(begin, operator):
     hand = begin()
-    marks.attention(hand.pipeline, {"code": "disputed", "by": "stripe"})
-    assert "/operate/acknowledge/" in operator.get(page_of(hand)).content.decode()
+    marks.attention(hand.pipeline, {"code": "disputed", "by": "stripe", "detail": "Answer it at Stripe."})
+    page = operator.get(page_of(hand)).content.decode()
+    assert "/operate/acknowledge/" in page
+    assert "<strong>disputed</strong>: Answer it at Stripe." in page
     operator.post(place(hand, "acknowledge"), {"reason": REASON})
     assert hand.row().attention == 0
     assert told(hand) == [{"action": "acknowledge", "by": "olga", "reason": REASON}]
     assert "/operate/acknowledge/" not in operator.get(page_of(hand)).content.decode()
+    assert "<strong>disputed</strong>" not in operator.get(page_of(hand)).content.decode()
 
 
 def test_the_payment_is_never_skipped(begin, operator):

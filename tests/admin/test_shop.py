@@ -1,6 +1,7 @@
 import pytest
 from django.urls import reverse
 
+from pipeline.models import Inbox
 from postings.models import Plan, Posting
 from tests.pages.conftest import plan, publish  # noqa: F401 - fixtures
 
@@ -47,3 +48,17 @@ def test_a_posting_is_neither_changed_nor_deleted_by_hand(seller, publish):  # n
     assert seller.post(address.replace("change", "delete"), {"post": "yes"}).status_code == 403
     assert seller.get("/admin/postings/posting/add/").status_code == 403
     assert Posting.objects.get().title == posting.title
+
+
+def test_a_customers_bad_address_is_shown_also_once_its_mark_is_acknowledged(seller, publish):  # noqa: F811
+    posting = publish()
+    address = reverse("admin:postings_posting_change", args=[posting.pk])
+    assert "Nothing bad is known of it." in seller.get(address).content.decode()
+    told = {"step": "email", "verb": "commit", "sending": "1", "is": "bounce", "at": 1, "reason": "550 unknown"}
+    mail = {"provider": "sendgrid", "pipeline_id": posting.pipeline_id, "kind": "bounce"}
+    Inbox.objects.create(event_id="1", data=told | {"step": "operator"}, **mail)
+    assert "Nothing bad is known of it." in seller.get(address).content.decode()
+    Inbox.objects.create(event_id="2", data=told, **mail)
+    assert "Bad. mail_bounced: 550 unknown" in seller.get(address).content.decode()
+    Inbox.objects.create(event_id="3", data=told | {"is": "delivered", "at": 2}, **mail)
+    assert "Nothing bad is known of it." in seller.get(address).content.decode()

@@ -10,7 +10,7 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from pipeline import dispatch
-from pipeline.models import Attachment, Pipeline
+from pipeline.models import Attachment, Pipeline, Step
 from postings.models import Plan
 from tests.api.conftest import NOTHING, URL, picture, problem, rows, wrong
 
@@ -70,13 +70,6 @@ def test_a_form_is_accepted_like_json(post, fields, rf):
     assert made.status_code == 202
     row = Pipeline.objects.get(pk=made.json()["id"])
     assert (row.input["remote"], row.input["salary_min"], row.input["has_logo"]) == (True, None, True)
-
-
-def test_an_empty_file_is_no_logo(post, fields):
-    from django.core.files.uploadedfile import SimpleUploadedFile
-
-    made = post(fields | {"logo": SimpleUploadedFile("logo.png", b"")}, form=True)
-    assert Pipeline.objects.get(pk=made.json()["id"]).input["has_logo"] is False
 
 
 @pytest.mark.parametrize("name", ["price", "amount", "currency", "plan_amount", "state"])
@@ -206,10 +199,21 @@ def test_whoever_had_too_many_cards_refused_is_throttled(post, fields, settings)
     assert 3500 < int(response["Retry-After"]) <= 3600
 
 
+def test_a_card_that_was_tried_counts_however_its_pipeline_ended(post, fields, settings):
+    settings.MAX_REFUSED_CARDS_PER_HOUR = 2
+    made = [post(fields).json()["id"] for _ in range(2)]
+    for pipeline in made:
+        _turn_back(pipeline, {"code": "cancelled", "step": None}, is_cancelled=True)
+    problem(post(fields), 429, "too_many_refused")
+
+
 def test_other_reasons_do_not_count_as_refused_cards(post, fields, settings):
     settings.MAX_REFUSED_CARDS_PER_HOUR = 1
-    for error in ({"code": "cancelled", "step": None}, {"code": "staging_timed_out", "step": "payment"}):
-        _turn_back(post(fields).json()["id"], error)
+    made = [post(fields).json()["id"] for _ in range(4)]
+    _turn_back(made[0], {"code": "staging_timed_out", "step": "payment"})
+    _turn_back(made[1], {"code": "cancelled", "step": None}, is_cancelled=True, was_asked=False)
+    _turn_back(made[2], {"code": "resource_missing", "step": "payment"}, was_asked=False)
+    _turn_back(made[3], {"code": "mail_refused", "step": "email"})
     assert post(fields).status_code == 202
 
 
@@ -261,10 +265,18 @@ def test_an_exception_is_a_problem_without_internals(fields, plan, monkeypatch, 
     assert body["correlation_id"] in caplog.text
 
 
-def _turn_back(pipeline, error):
+def _turn_back(pipeline, error, *, was_asked=True, is_cancelled=False):
     """As a rollback leaves it; written by hand, because only the ceiling's query is looked at here."""
+    Step.objects.filter(pipeline_id=pipeline, name="payment").update(data={"card_asked": True} if was_asked else {})
     from django.utils import timezone
 
     Pipeline.objects.filter(pk=pipeline).update(
-        state="rolled_back", error=error, finished_at=timezone.now(), due_at=None, pivots=0, effects=0, tells=0
+        state="rolled_back",
+        is_cancelled=is_cancelled,
+        error=error,
+        finished_at=timezone.now(),
+        due_at=None,
+        pivots=0,
+        effects=0,
+        tells=0,
     )

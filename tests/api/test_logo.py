@@ -2,15 +2,18 @@
 
 import base64
 import struct
+import uuid
 import zlib
 from io import BytesIO
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from PIL import Image
 
+from pipeline.models import Pipeline
 from postings import logo
-from tests.api.conftest import NOTHING, picture, rows, wrong
+from tests.api.conftest import NOTHING, URL, picture, rows, wrong
 
 
 def animated(kind):
@@ -101,3 +104,89 @@ def test_bad_base64_is_an_error_of_the_field(post, fields, text):
 def test_base64_comes_with_or_without_a_prefix(post, fields, prefix):
     text = base64.encodebytes(picture()).decode()  # with line ends, as MIME has it
     assert post(fields | {"logo": prefix + text}).status_code == 202
+
+
+EMPTY = {
+    "a file of no bytes": SimpleUploadedFile("logo.png", b"", "image/png"),
+    "a part without a file's name": "",
+    "a prefix and nothing behind it": "data:image/png;base64,",
+    "blanks": "   ",
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+@pytest.mark.parametrize("form", [False, True])
+def test_what_is_there_and_empty_is_refused_and_never_taken_for_no_logo(post, fields, name, form):
+    value = EMPTY[name]
+    if form or isinstance(value, str):
+        assert wrong(post(fields | {"logo": value}, form=form)) == {"logo": "logo_empty"}
+    assert rows() == NOTHING
+
+
+def test_without_a_logo_or_with_null_there_is_none(post, fields):
+    for body in (fields, fields | {"logo": None}):
+        assert Pipeline.objects.get(pk=post(body).json()["id"]).input["has_logo"] is False
+
+
+def part(name, content, filename=None):
+    file = "" if filename is None else f'; filename="{filename}"'
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+def form_of(*parts):
+    return b"".join(parts) + b"--x--\r\n"
+
+
+@pytest.fixture
+def post_parts(http, plan, fields):
+    """Post these parts beside valid fields."""
+
+    def send(*parts):
+        typed = [part(name, str(value).encode()) for name, value in fields.items()]
+        headers = {"Idempotency-Key": f"parts-{uuid.uuid4()}"}
+        kind = "multipart/form-data; boundary=x"
+        return http.post(URL, form_of(*typed, *parts), content_type=kind, headers=headers)
+
+    return send
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "a/", "\\", "\x01", "logo.png", "x" * 300])
+def test_a_file_of_any_name_is_the_logo(post_parts, name):
+    made = post_parts(part("logo", picture(), name))
+    assert made.status_code == 202, made.content
+    assert Pipeline.objects.get(pk=made.json()["id"]).input["has_logo"] is True
+    assert wrong(post_parts(part("logo", b"nonsense", name))) == {"logo": "logo_format"}
+    assert wrong(post_parts(part("logo", b"", name))) == {"logo": "logo_empty"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ([part("logo", picture(), "a.png"), part("logo", picture(), "b.png")], "invalid"),
+        ([part("logo", picture(), "a.png"), part("logo", b"text")], "invalid"),
+        ([part("logo", b"%%")], "invalid_base64"),
+        ([part("logo", b"", "")], "logo_empty"),
+        ([part("logo[]", picture(), "a.png")], "misplaced_file"),
+        ([part("logo[0]", b"abc")], "misplaced_file"),
+        ([part("Logo", picture(), "a.png")], "misplaced_file"),
+        ([part("picture", picture(), ".")], "misplaced_file"),
+    ],
+)
+def test_a_logo_is_one_file_of_that_name(post_parts, parts, code):
+    assert wrong(post_parts(*parts)) == {"logo": code}
+    assert rows() == NOTHING
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_file_is_kept_though_the_csrf_check_has_read_the_form_first(fields, plan, name, django_user_model):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(django_user_model.objects.create_user("ann"))
+    token = "t" * 32
+    client.cookies["csrftoken"] = token
+    typed = [part(each, str(value).encode()) for each, value in fields.items()]
+    headers = {"Idempotency-Key": "of-a-session", "X-CSRFToken": token}
+    body = form_of(*typed, part("logo", b"nonsense", name))
+    assert wrong(client.post(URL, body, content_type="multipart/form-data; boundary=x", headers=headers)) == {
+        "logo": "logo_format"
+    }

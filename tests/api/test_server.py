@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,6 +22,7 @@ from django.db import connection
 from pipeline import actions
 from pipeline.testing import drain
 from tests.api.conftest import APPS, NOTHING, rows
+from tests.web.conftest import served as documented
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUNDARY = "multipart/form-data; boundary=x"
@@ -30,14 +33,17 @@ pytestmark = [
 ]
 
 
+def database_url() -> str:
+    database = connection.settings_dict
+    user, password = database["USER"], database["PASSWORD"]
+    return f"postgresql://{user}:{password}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+
+
 @contextmanager
 def served(tmp_path: Path, **environment: str) -> Iterator[str]:
     """A real uvicorn on a free port, over the tests' database; its address."""
-    database = connection.settings_dict
-    user, password = database["USER"], database["PASSWORD"]
-    address = f"{user}:{password}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     given = {
-        "DATABASE_URL": f"postgresql://{address}",
+        "DATABASE_URL": database_url(),
         "DATABASE_POOL": "1",
         "DEMO": "1",
         "SECRET_KEY": django_settings.SECRET_KEY,
@@ -208,6 +214,74 @@ def test_a_stream_is_resumed_where_it_broke(client, begin, broker):
         ids = [int(line.removeprefix("id: ")) for line in response.iter_lines() if line.startswith("id: ")]
     assert ids[0] == 2
     assert ids == list(range(2, len(ids) + 2))
+
+
+def test_head_of_a_stream_has_its_headers_and_takes_no_seat(tmp_path, begin):
+    pipeline = begin()
+    with served(tmp_path, MAX_WATCHERS="1") as site, httpx.Client(base_url=site, timeout=20) as client:
+        with client.stream("GET", path(pipeline, "stream/")) as first:
+            lines = first.iter_lines()  # as long as it is referred to, the stream is open
+            assert next(lines) == "id: 1"
+            head = client.head(path(pipeline, "stream/"))
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["Content-Type"] == "text/event-stream"
+        began = time.monotonic()
+        waited = client.head(path(pipeline), headers={"Prefer": "wait=10"})
+        assert (waited.status_code, waited.content) == (200, b"")
+        assert "Preference-Applied" not in waited.headers
+        assert time.monotonic() - began < 8
+
+
+def test_beyond_an_addresss_watchers_it_alone_is_refused(tmp_path, begin):
+    stream = path(begin(), "stream/")
+    other = httpx.HTTPTransport(local_address="127.0.0.2")
+    with ExitStack() as stack:
+        site = stack.enter_context(served(tmp_path, MAX_WATCHERS_PER_CLIENT="1"))
+        client = stack.enter_context(httpx.Client(base_url=site, timeout=20))
+        elsewhere = stack.enter_context(httpx.Client(base_url=site, timeout=20, transport=other))
+        lines = stack.enter_context(client.stream("GET", stream)).iter_lines()
+        assert next(lines) == "id: 1"
+        full = client.get(stream)
+        assert (full.status_code, full.headers["Retry-After"]) == (503, "5")
+        waits = client.get(stream.removesuffix("stream/"), headers={"Prefer": "wait=1"})
+        assert "Preference-Applied" not in waits.headers
+        others = stack.enter_context(elsewhere.stream("GET", stream)).iter_lines()
+        assert next(others) == "id: 1"
+
+
+def test_asked_to_end_the_documented_server_ends_streams_and_waits_at_once(tmp_path, begin):
+    """Its grace for other requests is 20 s: what ends in less has ended by itself."""
+    pipeline = begin()
+    with ExitStack() as stack:
+        port, process = stack.enter_context(documented(tmp_path / "log", DATABASE_URL=database_url()))
+        client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=40))
+        etag = client.get(path(pipeline)).headers["ETag"]
+        response = stack.enter_context(client.stream("GET", path(pipeline, "stream/")))
+        lines = response.iter_lines()
+        assert next(lines) == "id: 1"
+        threads = stack.enter_context(ThreadPoolExecutor(1))
+        preferring = {"Prefer": "wait=30", "If-None-Match": etag}
+        waited = threads.submit(httpx.get, f"{client.base_url}{path(pipeline)}", headers=preferring, timeout=40)
+        time.sleep(1)  # until the wait has begun; without it the test passes all the same
+        began = time.monotonic()
+        process.terminate()
+        assert list(lines)[-2:] == ["retry: 1000", ""]
+        assert waited.result().status_code == 304
+        assert process.wait(18) in {0, -signal.SIGTERM}
+        assert time.monotonic() - began < 15
+
+
+def test_every_document_starts_the_web_server_by_the_same_command():
+    texts = {name: (ROOT / name).read_text() for name in ("README.md", "Dockerfile", "docker-compose.yml")}
+    texts |= {page.name: page.read_text() for page in sorted((ROOT / "docs").rglob("*.md"))}
+    for name, text in texts.items():
+        assert "uvicorn config" not in text, name
+        assert '"uvicorn"' not in text, name
+    plain = "python -m config.web --host 0.0.0.0 --port 8000"
+    assert plain in texts["README.md"]
+    assert plain in texts["operations.md"]
+    command = re.search(r"^CMD (.+)$", texts["Dockerfile"], re.MULTILINE)
+    assert " ".join(json.loads(command[1])) == plain
 
 
 def test_a_chunked_body_is_read_like_any_other(client, plan, fields):

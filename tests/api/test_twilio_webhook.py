@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from urllib.parse import urlencode
 
 import pytest
 
@@ -20,7 +21,8 @@ def tell(http, db, settings):
         path = f"/webhooks/twilio/?pipeline_id={pipeline}"
         text = settings.SITE_URL + path + "".join(f"{name}{form[name]}" for name in sorted(form))
         signature = base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
-        return http.post(path, form, headers={"X-Twilio-Signature": signature})
+        form_type = "application/x-www-form-urlencoded"
+        return http.post(path, urlencode(form), content_type=form_type, headers={"X-Twilio-Signature": signature})
 
     return send
 

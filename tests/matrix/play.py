@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -57,6 +58,7 @@ class Shop:
     go_on: Callable[[bool], None]
     seen: int = 0  # the last entry of the ledger that was read
     entries: list[dict[str, Any]] = field(default_factory=list)
+    _reading: threading.Lock = field(default_factory=threading.Lock)  # jobs side by side look at the same ledger
 
     def submit(self, card: str = "pm_card_visa", *, logo: bool = True) -> uuid.UUID:
         given = fields(self.plan, payment_method=card, has_logo=logo)
@@ -212,9 +214,10 @@ class Shop:
 
     def ledger(self) -> list[dict[str, Any]]:
         """All of the sandbox's ledger; only what is new is asked for."""
-        self.entries += self.sandbox.ledger(f"?since={self.seen}")
-        self.seen = self.entries[-1]["seq"] if self.entries else 0
-        return self.entries
+        with self._reading:
+            self.entries += self.sandbox.ledger(f"?since={self.seen}")
+            self.seen = self.entries[-1]["seq"] if self.entries else 0
+            return list(self.entries)
 
     def _outside(self, pipeline: uuid.UUID) -> str:
         told = [f"{each['effect']} {each['object_id']} {each.get('category', '')}" for each in self._effects(pipeline)]

@@ -1,6 +1,7 @@
 """Arms troubles: at the engine's crash points, around the requests to providers, and around the record's COMMIT."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ _PAST_THE_LEASE = timedelta(seconds=61)
 
 @dataclass
 class Armed:
-    """The troubles of one run. `struck` are those that happened, in order."""
+    """The troubles of one run. `struck` are those that happened, in order; each happens once, in one thread."""
 
     sandbox: Sandbox
     broker: ScriptedBroker
@@ -61,16 +62,18 @@ class Armed:
     look: Callable[[Any], list[str]] = lambda pipeline: []
     wrong: list[str] = field(default_factory=list)
     faults: int = 0
-    _committing: Trouble | None = None
+    _committing: dict[int, Trouble] = field(default_factory=dict)  # by thread: each has a transaction of its own
 
     def begin(self, troubles: list[Trouble]) -> None:
         """Forget the last run and wait for these."""
         self.troubles, self.struck, self.wrong, self.on_place = list(troubles), [], [], {}
-        self.pipeline, self._committing = None, None
+        self.pipeline = None
+        self._committing.clear()
 
     def end(self) -> None:
         """From here on nothing goes wrong."""
-        self.troubles, self.on_place, self._committing = [], {}, None
+        self.troubles, self.on_place = [], {}
+        self._committing.clear()
         if self.faults:
             self.sandbox.http.delete("/_sandbox/faults").raise_for_status()
             self.faults = 0
@@ -88,7 +91,7 @@ class Armed:
             self._strike(trouble)
         for trouble in self._waiting(lambda each: each.effect.is_local and each.point == Point.ACK_LOST):
             if place == f"{trouble.effect.step}.{trouble.effect.verb}.effect":
-                self._committing = trouble
+                self._committing[threading.get_ident()] = trouble
 
     def around_request(self, name: str, send: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A request to a provider: it, or its answer, may be lost."""
@@ -122,7 +125,7 @@ class Armed:
 
     def after_commit(self) -> None:
         """A transaction has been committed: perhaps that of a local step."""
-        trouble, self._committing = self._committing, None
+        trouble = self._committing.pop(threading.get_ident(), None)
         if trouble is not None and trouble in self.troubles:
             self._strike(trouble)
 

@@ -134,6 +134,46 @@ def test_a_file_that_is_no_logo_is_refused_at_its_field(client, typed, content, 
     assert words in summary(answer)
 
 
+def sent(client, typed, *logos):
+    """As a browser sends the form: each logo as (file name, content)."""
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in typed.items()
+    ]
+    body = "".join(parts).encode()
+    for name, content in logos:
+        head = f'--x\r\nContent-Disposition: form-data; name="logo"; filename="{name}"\r\n'
+        body += f"{head}Content-Type: application/octet-stream\r\n\r\n".encode() + content + b"\r\n"
+    return client.post("/post/", body + b"--x--\r\n", content_type="multipart/form-data; boundary=x")
+
+
+def test_a_form_whose_file_was_not_chosen_has_no_logo(client, typed):
+    assert sent(client, typed, ("", b"")).status_code == 303
+    assert Pipeline.objects.get().input["has_logo"] is False
+
+
+@pytest.mark.parametrize("name", ["logo.png", ".", "/"])
+def test_an_empty_file_is_refused_at_its_field(client, typed, name):
+    answer = sent(client, typed, (name, b""))
+    assert answer.status_code == 400
+    assert "file is empty" in summary(answer)
+
+
+def test_two_files_are_no_logo(client, typed, png):
+    assert sent(client, typed, ("a.png", png), ("b.png", png)).status_code == 400
+    assert not Pipeline.objects.exists()
+
+
+def test_a_key_that_is_a_card_number_is_replaced(client, typed):
+    assert client.post("/post/", typed | {"idempotency_key": "4242424242424242"}).status_code == 303
+    assert Pipeline.objects.get().key.startswith("form-")
+
+
+def test_what_is_far_too_long_is_not_shown_again(client, typed):
+    answer = client.post("/post/", typed | {"title": "4 " * 50_000, "unknown": "4 " * 50_000})
+    assert answer.status_code == 400
+    assert len(answer.content) < 100_000
+
+
 @pytest.mark.parametrize("name", ["title", "description", "payment_method", "location", "contact_phone"])
 def test_a_card_number_is_refused_and_never_echoed(client, typed, name):
     answer = client.post("/post/", typed | {name: "4242 4242 4242 4242"})

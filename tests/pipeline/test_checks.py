@@ -177,6 +177,21 @@ def test_rabbitmq_has_no_visibility_timeout(check_celery):
 
 
 @pytest.mark.parametrize(
+    "url", ["rediss://127.0.0.1/0", "amqps://127.0.0.1//", "amqp://127.0.0.1//;amqp://localhost//"]
+)
+def test_a_broker_that_was_tested(url, check_celery):
+    assert check_celery(broker_url=url) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sentinel://127.0.0.1:26379/0", "redis+cluster://127.0.0.1/0", "rediscluster://127.0.0.1/0", "sqs://", "", "x"],
+)
+def test_a_broker_that_nobody_has_tested(url, check_celery):
+    assert "pipeline.E109" in check_celery(broker_url=url)
+
+
+@pytest.mark.parametrize(
     ("change", "found"),
     [
         ({"result_backend": "redis://127.0.0.1/1"}, "pipeline.W102"),

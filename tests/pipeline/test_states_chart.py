@@ -30,5 +30,5 @@ def test_the_events_are_the_public_ones():
         "accepted", "staging_started", "staged", "waiting", "attempt_failed", "refused", "cancelled",
         "deadline_passed", "decided_commit", "decided_rollback", "commit_started", "committed",
         "rollback_started", "rolled_back", "skipped", "taken_over", "hinted", "operator_action", "attention",
-        "pipeline_committed", "pipeline_rolled_back",
+        "settled", "pipeline_committed", "pipeline_rolled_back",
     }  # fmt: skip

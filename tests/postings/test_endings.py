@@ -18,8 +18,8 @@ from pipeline.models import Pipeline
 from pipeline.states import Verb
 from pipeline.testing import ScriptedBroker, crash_at, drain
 from postings import endings
-from postings.api import webhooks
 from postings.models import Posting
+from postings.news import settling
 from tests.postings.conftest import PRICE, Outside
 
 Publish = Callable[..., Posting]
@@ -92,7 +92,7 @@ def test_a_killed_worker_costs_neither_a_second_refund_nor_the_withdrawal(
 def test_a_worker_killed_while_it_turns_back_leaves_the_posting_on_the_board(
     outside: Outside, broker: ScriptedBroker, publish: Publish, point: str
 ) -> None:
-    posting = publish("pm_card_refundFail")
+    posting = publish("pm_card_refundFailAtOnce")
     crash_at(f"posting.rollback.{point}")
     withdrawal = endings.withdraw(posting, **WHY).id
     assert drain(withdrawal, broker) == "rolled_back"
@@ -127,7 +127,7 @@ def test_a_refund_of_unknown_outcome_is_made_once(
 def test_a_refund_that_the_bank_refuses_leaves_the_posting_on_the_board(
     outside: Outside, broker: ScriptedBroker, publish: Publish
 ) -> None:
-    posting = publish("pm_card_refundFail")
+    posting = publish("pm_card_refundFailAtOnce")
     withdrawal = endings.withdraw(posting, **WHY).id
     assert drain(withdrawal, broker) == "rolled_back"
     _assert_untouched(outside, posting)
@@ -172,7 +172,7 @@ def test_only_a_refund_that_others_made_asks_for_a_person(
     if is_ours:
         drain(endings.withdraw(posting, **WHY).id, broker)
     charge = {"object": "charge", "metadata": {"pipeline_id": str(posting.pipeline_id)}}
-    webhooks._take_stripe({"id": "evt_1", "type": "charge.refunded", "data": {"object": charge}})
+    settling.take_stripe({"id": "evt_1", "type": "charge.refunded", "data": {"object": charge}})
     assert (Pipeline.objects.get(pk=posting.pipeline_id).attention > 0) is not is_ours
 
 
@@ -182,7 +182,7 @@ def test_a_dispute_of_a_withdrawn_posting_still_asks_for_a_person(
     posting = publish()
     drain(endings.withdraw(posting, **WHY).id, broker)
     about = {"object": "dispute", "metadata": {"pipeline_id": str(posting.pipeline_id)}}
-    webhooks._take_stripe({"id": "evt_1", "type": "charge.dispute.created", "data": {"object": about}})
+    settling.take_stripe({"id": "evt_1", "type": "charge.dispute.created", "data": {"object": about}})
     assert Pipeline.objects.get(pk=posting.pipeline_id).attention > 0
 
 
@@ -255,7 +255,7 @@ def test_a_storage_that_is_away_keeps_nobody_from_being_told(
 def test_a_withdrawal_that_turns_back_leaves_the_logo(
     outside: Outside, broker: ScriptedBroker, publish: Publish
 ) -> None:
-    posting = publish("pm_card_refundFail", has_logo=True)
+    posting = publish("pm_card_refundFailAtOnce", has_logo=True)
     assert drain(endings.withdraw(posting, **WHY).id, broker) == "rolled_back"
     assert _objects(outside) == [posting.logo_key]
 

@@ -59,7 +59,7 @@ def test_a_published_posting_stays_whole_when_its_pipeline_is_reaped(publish: Pu
     page = client.get(f"/jobs/{posting.slug}/")
     assert page.status_code == 200
     with pytest.raises(IntegrityError, match="posting_erased_only_when_ended"):
-        Posting.objects.update(is_erased=True)
+        Posting.objects.update(is_erased=True, sale={})
 
 
 def test_a_young_end_is_kept(over: Posting) -> None:

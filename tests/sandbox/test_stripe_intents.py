@@ -235,7 +235,7 @@ def test_a_hold_cannot_be_refunded(sandbox, create):
 
 def test_the_card_refund_fail_gives_a_failed_refund_and_no_entry(sandbox, create):
     client = sandbox.stripe()
-    intent = create(client, "pm_card_refundFail", confirm=True, capture_method="automatic")
+    intent = create(client, "pm_card_refundFailAtOnce", confirm=True, capture_method="automatic")
     assert client.v1.refunds.create({"payment_intent": intent.id}).status == "failed"
     assert sandbox.effects() == ["captured"]
 

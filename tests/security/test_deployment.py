@@ -17,6 +17,15 @@ PRODUCTION = {
     "BEHIND_PROXY": "1",
     "NUM_PROXIES": "1",
     "SECRET_KEY": "p" * 20 + "0123456789-of-the-tests-and-of-nothing-else-abcdefghijk",
+    "STRIPE_SECRET_KEY": "sk_live_of_nobody",
+    "STRIPE_PUBLISHABLE_KEY": "pk_live_of_nobody",
+    "STRIPE_WEBHOOK_SECRET": "whsec_of_nobody",
+    "SENDGRID_API_KEY": "SG.of.nobody",
+    "SENDGRID_WEBHOOK_PUBLIC_KEY": "bm9ib2R5",
+    "MAIL_FROM": "jobs@jobs.example.com",
+    "OPERATOR_EMAIL": "people@jobs.example.com",
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",
 }
 OURS = {"headers": {"Host": "jobs.example.com"}}
 
@@ -41,6 +50,15 @@ def test_the_deployment_check_has_nothing_to_say():
     weak = manage("check", "--deploy", "--fail-level", "WARNING", SITE_URL="http://jobs.example.com")
     assert weak.returncode == 1, "the check must be able to fail"
     assert "security.W004" in weak.stderr
+
+
+@pytest.mark.slow
+def test_the_deployment_check_names_the_keys_that_are_missing():
+    names = ("STRIPE_SECRET_KEY", "SENDGRID_API_KEY", "AWS_ACCESS_KEY_ID")
+    checked = manage("check", "--deploy", **dict.fromkeys((*names, "AWS_SECRET_ACCESS_KEY", "HOME"), ""))
+    assert checked.returncode == 1
+    for name in names:
+        assert f"{name} is empty" in checked.stderr
 
 
 @pytest.mark.slow
@@ -131,7 +149,7 @@ def test_the_image_runs_as_a_user_without_rights_and_installs_only_what_is_locke
     installs = re.findall(r"pip install (.+)", DOCKERFILE)
     assert installs
     assert all("--require-hashes --no-deps" in install for install in installs)
-    assert "--no-access-log" in DOCKERFILE
+    assert '"python", "-m", "config.web"' in DOCKERFILE
 
 
 def test_the_brokers_only_user_can_empty_nothing_and_administer_nothing():

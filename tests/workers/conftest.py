@@ -95,6 +95,8 @@ class WorkerProcess:
             "--without-mingle",
             "-n",
             f"{self.log.stem}@test",
+            "--pool",
+            self._environment.get("POOL", "prefork"),
         ]
         with self.log.open("ab") as out:
             return subprocess.Popen(

@@ -1,9 +1,11 @@
 """The project's settings and the test-only workflow; for the worker processes of these tests."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from config.settings import *  # noqa: F403
 from config.settings import INSTALLED_APPS, PIPELINE, env
+from tests.workers.broken_broker import break_when_there_is
 
 INSTALLED_APPS += ["tests.workers.shop"]
 PIPELINE |= {
@@ -14,3 +16,5 @@ PIPELINE |= {
     "LEASE": env.seconds("LEASE_SECONDS", 60),
     "LEASE_MARGIN": env.seconds("LEASE_SECONDS", 60) / 4,
 }
+if env.text("BREAK_BROKER_FILE"):
+    break_when_there_is(Path(env.text("BREAK_BROKER_FILE")))

@@ -72,4 +72,5 @@ PROVIDER = Provider(
     words=words,
     state=state,
     webhooks=WebhookRules(batch_size=100, join=joined, sign=sign),
+    control=mail.ROUTES,
 )

@@ -7,6 +7,10 @@ import json
 import secrets
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
 from sandbox.clock import rfc3339
 from sandbox.provider import Answer, Call, Json, Refused
 from sandbox.providers.sendgrid import events
@@ -50,6 +54,26 @@ def send(world: World, call: Call) -> Answer:
     return Answer(202, headers={"x-message-id": message_id})
 
 
+async def tell_of(request: Request) -> Response:
+    """`{"event", "without_arguments"?}`: something becomes of an accepted mail later; the signed webhook follows."""
+    world: World = request.app.state.world
+    try:
+        body = json.loads(await request.body() or b"{}")
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or body.get("event") not in events.LATER:
+        return JSONResponse({"error": "'event' must be one of these", "allowed": list(events.LATER)}, status_code=400)
+    row = world.store.one("SELECT body FROM sendgrid_mails WHERE id = ?", (request.path_params["id"],))
+    if row is None:
+        return JSONResponse({"error": "no such accepted mail", "allowed": []}, status_code=404)
+    with world.store.transaction():
+        marked = not body.get("without_arguments")
+        events.tell_later(
+            world, request.path_params["id"], json.loads(row["body"]), body["event"], with_arguments=marked
+        )
+    return JSONResponse({"event": body["event"]})
+
+
 def reference_of(mail: Json) -> str | None:
     """The mail's own custom argument, else that of its first personalization that has one."""
     for source in (mail, *mail["personalizations"]):
@@ -79,3 +103,6 @@ def _shown(row: Json) -> Json:
         "text": content.get("text/plain"),
         "html": content.get("text/html"),
     }
+
+
+ROUTES = (Route("/mails/{id}/events", tell_of, methods=["POST"]),)

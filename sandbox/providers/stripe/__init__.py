@@ -34,7 +34,7 @@ INTENTS = lists.lister("payment_intent", "/v1/payment_intents", ("customer",))
 REFUNDS = lists.lister("refund", "/v1/refunds", ("charge", "payment_intent"))
 REFUNDED = """
 SELECT body ->> '$.payment_intent', sum(body ->> '$.amount') FROM stripe_objects
-WHERE kind = 'refund' AND status = 'succeeded' GROUP BY 1
+WHERE kind = 'refund' AND status IN ('succeeded', 'pending') GROUP BY 1
 """
 OPERATIONS = (
     Operation("payment_intents.create", "POST", "/v1/payment_intents", intents.create),
@@ -111,11 +111,14 @@ def replay_headers(_: Call, first_request: str) -> Mapping[str, str]:
     return {"idempotent-replayed": "true", "original-request": first_request}
 
 
-def expire_holds(world: World) -> None:
-    """Holds that nobody captured within 7 days go back to the card."""
+def let_pass(world: World) -> None:
+    """Holds that nobody captured within 7 days go back to the card; refunds to a closed account come back."""
     now = int(world.clock.now())
-    for row in world.store.all("SELECT body FROM stripe_objects WHERE expires_at <= ?", (now,)):
-        release(world, Origin(NAME), json.loads(row["body"]), "automatic")
+    for row in world.store.all("SELECT kind, body FROM stripe_objects WHERE expires_at <= ?", (now,)):
+        if row["kind"] == "refund":
+            refunds.conclude(world, Origin(NAME), json.loads(row["body"]), "failed")
+        else:
+            release(world, Origin(NAME), json.loads(row["body"]), "automatic")
 
 
 def state(world: World) -> Json:
@@ -162,6 +165,6 @@ PROVIDER = Provider(
     ),
     webhooks=WebhookRules(batch_size=1, join=events.one, sign=events.signature),
     extra_fault_kinds=frozenset({"lock_timeout"}),
-    tick=expire_holds,
+    tick=let_pass,
     control=control.ROUTES,
 )

@@ -17,7 +17,7 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """`challenge` asks for 3-D Secure first; `decline` refuses the charge; the last two act after capture."""
+    """`challenge` asks for 3-D Secure first; `decline` refuses the charge; the last four act after capture."""
 
     last4: str = "4242"
     brand: str = "visa"
@@ -26,6 +26,8 @@ class Card:
     challenge: bool = False
     disputed: bool = False
     refund_fails: bool = False
+    refund_fails_later: bool = False
+    refund_pends: bool = False
 
 
 def _declined(decline_code: str, message: str = "Your card was declined.", code: str = "card_declined") -> Decline:
@@ -80,7 +82,9 @@ CARDS = {
     "threeDSecureRequiredChargeDeclined": Card("1629", challenge=True, decline=GENERIC),
     "threeDSecureOptional": Card("3055"),
     "createDispute": Card("0259", disputed=True),
-    "refundFail": Card("5126", refund_fails=True),
+    "refundFail": Card("5126", refund_fails_later=True),
+    "refundFailAtOnce": Card("5126", refund_fails=True),  # the sandbox's own: some banks refuse in the answer
+    "pendingRefund": Card("7726", refund_pends=True),
 }
 
 

@@ -13,13 +13,16 @@ from starlette.routing import Route
 from sandbox.provider import Json, Origin
 from sandbox.providers.stripe import objects
 from sandbox.providers.stripe.charging import fail_authentication, settle
-from sandbox.providers.stripe.disputes import REASONS, dispute
+from sandbox.providers.stripe.disputes import REASONS, close, dispute, warn
 from sandbox.providers.stripe.payment_methods import card_of
+from sandbox.providers.stripe.refunds import conclude
 
 if TYPE_CHECKING:
     from sandbox.world import World
 
 OUTCOMES = ("succeed", "fail")
+DISPUTES_END = ("won", "lost", "warning_closed")
+REFUNDS_END = ("succeeded", "failed")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Authenticate</title>
 <h1>Your bank asks: is it you who pays {amount} {currency}?</h1>
 <form method="post"><button name="outcome" value="succeed">Yes, it is me</button>
@@ -78,25 +81,75 @@ def _conclude(world: World, intent: Json, *, succeeds: bool) -> None:
         fail_authentication(world, origin, intent, method)
 
 
-async def open_dispute(request: Request) -> Response:
-    """Disputes a captured charge, named by its own id or its intent's; `{"reason"?}`."""
-    world: World = request.app.state.world
-    reason = (await _body(request)).get("reason", "fraudulent")
-    if reason not in REASONS:
-        return _refusal(400, "'reason' must be one of these", REASONS)
-    wanted = request.path_params["id"]
+def _charge(world: World, wanted: str) -> Json | None:
+    """A captured charge, named by its own id or its intent's."""
     intent = objects.load(world, "payment_intent", wanted)
     charge = objects.load(world, "charge", wanted if intent is None else intent["latest_charge"])
+    return charge if charge is not None and charge["captured"] else None
+
+
+async def open_dispute(request: Request) -> Response:
+    """Disputes a captured charge; `{"reason"?, "without_intent"?}`: some disputes name their charge alone."""
+    world: World = request.app.state.world
+    body = await _body(request)
+    reason = body.get("reason", "fraudulent")
+    if reason not in REASONS:
+        return _refusal(400, "'reason' must be one of these", REASONS)
+    charge = _charge(world, request.path_params["id"])
     if charge is None:
-        return _refusal(404, f"no such charge, or no charge of that payment intent: {wanted!r}")
-    if not charge["captured"] or charge["disputed"]:
-        return _refusal(409, "only a captured charge that is not disputed yet can be disputed")
+        return _refusal(404, "no such captured charge, or no captured charge of that payment intent")
+    if charge["disputed"]:
+        return _refusal(409, "it is disputed already")
     with world.store.transaction():
-        return JSONResponse(dispute(world, Origin("stripe"), charge, reason))
+        return JSONResponse(
+            dispute(world, Origin("stripe"), charge, reason, names_intent=not body.get("without_intent"))
+        )
+
+
+async def close_dispute(request: Request) -> Response:
+    """`{"outcome": "won" | "lost" | "warning_closed"}`: the bank decides an open dispute."""
+    world: World = request.app.state.world
+    outcome = (await _body(request)).get("outcome")
+    if outcome not in DISPUTES_END:
+        return _refusal(400, "'outcome' must be one of these", DISPUTES_END)
+    disputed = objects.load(world, "dispute", request.path_params["id"])
+    if disputed is None or disputed["status"] in DISPUTES_END:
+        return _refusal(404, "no such open dispute")
+    with world.store.transaction():
+        close(world, Origin("stripe"), disputed, outcome)
+    return JSONResponse(disputed)
+
+
+async def warn_of_fraud(request: Request) -> Response:
+    """The bank sends an early fraud warning of a captured charge; `{"without_intent"?}`."""
+    world: World = request.app.state.world
+    charge = _charge(world, request.path_params["id"])
+    if charge is None:
+        return _refusal(404, "no such captured charge, or no captured charge of that payment intent")
+    names_intent = not (await _body(request)).get("without_intent")
+    with world.store.transaction():
+        return JSONResponse(warn(world, Origin("stripe"), charge, names_intent=names_intent))
+
+
+async def conclude_refund(request: Request) -> Response:
+    """`{"status": "succeeded" | "failed"}`: what the bank says of a refund later, also of one that had succeeded."""
+    world: World = request.app.state.world
+    status = (await _body(request)).get("status")
+    if status not in REFUNDS_END:
+        return _refusal(400, "'status' must be one of these", REFUNDS_END)
+    refund = objects.load(world, "refund", request.path_params["id"])
+    if refund is None or refund["status"] in ("failed", status):
+        return _refusal(409, "there is no such refund, or it has ended like this")
+    with world.store.transaction():
+        conclude(world, Origin("stripe"), refund, status)
+    return JSONResponse(refund)
 
 
 ROUTES = (
     Route("/payment_intents/{id}/authenticate", authentication_page, methods=["GET"]),
     Route("/payment_intents/{id}/authenticate", authenticate, methods=["POST"]),
     Route("/charges/{id}/dispute", open_dispute, methods=["POST"]),
+    Route("/charges/{id}/early_fraud_warning", warn_of_fraud, methods=["POST"]),
+    Route("/disputes/{id}/close", close_dispute, methods=["POST"]),
+    Route("/refunds/{id}/conclude", conclude_refund, methods=["POST"]),
 )

@@ -59,15 +59,46 @@ EVIDENCE = (
 )
 
 
-def dispute(world: World, origin: Origin, charge: Json, reason: str = "fraudulent") -> Json:
+def dispute(
+    world: World, origin: Origin, charge: Json, reason: str = "fraudulent", *, names_intent: bool = True
+) -> Json:
     """Opens a dispute of the whole charge and tells of it; no money moves in the ledger until it is lost."""
     now = int(world.clock.now())
     opened = _resource(charge, reason, now)
+    if not names_intent:
+        opened["payment_intent"] = None
     objects.insert(world, opened)
     charge["disputed"] = True
     objects.update(world, charge)
     emit(world, origin, "charge.dispute.created", opened)
+    emit(world, origin, "charge.dispute.funds_withdrawn", opened)
     return opened
+
+
+def close(world: World, origin: Origin, disputed: Json, outcome: str) -> None:
+    """The bank has decided: won gives the money back to the seller, lost leaves it with the cardholder."""
+    disputed["status"] = outcome
+    objects.update(world, disputed)
+    emit(world, origin, "charge.dispute.closed", disputed)
+    if outcome == "won":
+        emit(world, origin, "charge.dispute.funds_reinstated", disputed)
+
+
+def warn(world: World, origin: Origin, charge: Json, *, names_intent: bool = True) -> Json:
+    """The bank warns that the card may be stolen."""
+    warning = {
+        "id": objects.stripe_id("issfr"),
+        "object": "radar.early_fraud_warning",
+        "actionable": True,
+        "charge": charge["id"],
+        "created": int(world.clock.now()),
+        "fraud_type": "unauthorized_use_of_card",
+        "livemode": False,
+        "payment_intent": charge["payment_intent"] if names_intent else None,
+    }
+    objects.insert(world, warning)
+    emit(world, origin, "radar.early_fraud_warning.created", warning)
+    return warning
 
 
 def _resource(charge: Json, reason: str, now: int) -> Json:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sandbox.provider import Answer, Call, Json, Refused
+from sandbox.provider import Answer, Call, Json, Origin, Refused
 from sandbox.providers.stripe import objects
 from sandbox.providers.stripe.errors import error_answer, invalid, missing, unexpected_state
 from sandbox.providers.stripe.events import emit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 KIND = "refund"
 CREATING = ("amount", "charge", "expand", "metadata", "payment_intent", "reason")
+FAILS_AFTER = timedelta(days=3)  # of the card refundFail, by the sandbox's clock
 REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 
 
@@ -28,14 +30,49 @@ def create(world: World, call: Call) -> Answer:
     charge, intent = _charge_to_refund(world, params)
     amount = _amount(params, charge)
     refund = _resource(charge, amount, reason, metadata, int(world.clock.now()))
-    refund["status"] = "failed" if card_of(world, charge["payment_method"]).refund_fails else "succeeded"
-    objects.insert(world, refund)
-    if refund["status"] == "succeeded":
+    card = card_of(world, charge["payment_method"])
+    refund["status"] = "failed" if card.refund_fails else "pending" if card.refund_pends else "succeeded"
+    fails_at = refund["created"] + int(FAILS_AFTER.total_seconds()) if card.refund_fails_later else None
+    objects.insert(world, refund, expires_at=fails_at)
+    if refund["status"] != "failed":
         _take_back(world, call, charge, intent, refund)
     emit(world, call.origin, "refund.created", refund)
     if refund["status"] == "failed":
         emit(world, call.origin, "refund.failed", refund)
     return answer(world, refund, params.expand())
+
+
+def conclude(world: World, origin: Origin, refund: Json, status: str) -> None:
+    """What the bank says of a refund later. One that fails gives the charge its money back, days after it succeeded."""
+    refund["status"] = status
+    if status == "failed":
+        refund |= {
+            "failure_balance_transaction": objects.stripe_id("txn"),
+            "failure_reason": "expired_or_canceled_card",
+        }
+        _give_back(world, origin, refund)
+    objects.update(world, refund)
+    emit(world, origin, "refund.updated", refund)
+    emit(world, origin, "charge.refund.updated", refund)
+    if status == "failed":
+        emit(world, origin, "refund.failed", refund)
+
+
+def _give_back(world: World, origin: Origin, refund: Json) -> None:
+    charge = objects.load(world, "charge", refund["charge"]) or {}
+    charge["refunds"]["data"] = [each for each in charge["refunds"]["data"] if each["id"] != refund["id"]]
+    charge |= {"amount_refunded": charge["amount_refunded"] - refund["amount"], "refunded": False}
+    objects.update(world, charge)
+    intent = objects.load(world, "payment_intent", refund["payment_intent"]) or {}
+    world.ledger.record(
+        origin,
+        "refund_failed",
+        refund["id"],
+        reference=objects.reference_of(refund) or objects.reference_of(intent),
+        amount=refund["amount"],
+        currency=refund["currency"],
+        payment_intent=refund["payment_intent"],
+    )
 
 
 def _charge_to_refund(world: World, params: Params) -> tuple[Json, Json]:

@@ -1,0 +1,34 @@
+"""A webhook may be lost: Stripe's own list of events is read as well, and what never came is taken in as if it had."""
+
+import logging
+from typing import Final
+
+from pipeline import db
+from pipeline.conf import conf
+from pipeline.models import Inbox
+from pipeline.webhooks import text_at
+from postings.news.settling import take_stripe
+from postings.providers import stripe_money
+
+log = logging.getLogger(__name__)
+
+# All that may mark an ended pipeline, but for captures: there is one for each sale, and `reconcile` compares them.
+TYPES: Final = (
+    "charge.refunded",
+    "refund.failed",
+    "refund.updated",
+    "charge.dispute.created",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.closed",
+    "radar.early_fraud_warning.created",
+    "review.opened",
+)
+
+
+def take_missed() -> None:
+    """The chore: the last days' events. Raises Stripe's failures."""
+    events = {text_at(event, "id"): event for event in stripe_money.events(TYPES, db.now() - conf().RECONCILE_WINDOW)}
+    known = Inbox.objects.filter(provider="stripe", event_id__in=list(events)).values_list("event_id", flat=True)
+    for missed in sorted(events.keys() - set(known), key=list(events).index):
+        log.warning("event %s (%s) did not come by webhook", missed, text_at(events[missed], "type"))
+        take_stripe(events[missed])

@@ -1,0 +1,28 @@
+"""Stripe's events, for webhooks that were lost, and whose a charge is."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pipeline.webhooks import text_at
+from postings.providers.stripe import _made_since, _send
+
+_PAGE: Final = 100  # objects of one page of a list: Stripe's most
+
+
+def whose(charge: str, intent: str) -> tuple[str, str]:
+    """Our mark on a charge or an intent, and the intent's id; each empty without. Refused: Stripe knows neither."""
+    if charge:
+        found = _send(lambda client: client.v1.charges.retrieve(charge)).to_dict()
+    elif intent:
+        found = _send(lambda client: client.v1.payment_intents.retrieve(intent)).to_dict()
+    else:
+        return "", ""
+    return text_at(found, "metadata", "pipeline_id"), text_at(found, "payment_intent") or intent
+
+
+def events(types: Sequence[str], since: datetime) -> list[Mapping[str, Any]]:
+    """The events of these types since, oldest first, as their webhooks carry them. Stripe keeps them for 30 days."""
+    params: Any = _made_since(since) | {"limit": _PAGE, "types": list(types)}
+    listed = _send(lambda client: list(client.v1.events.list(params).auto_paging_iter()))
+    return [each.to_dict() for each in reversed(listed)]
