@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template import loader
 from django.views import defaults
 from django.views.csrf import csrf_failure as csrf_page
 from django.views.decorators.csrf import csrf_exempt
@@ -39,7 +40,7 @@ def internal(request: HttpRequest) -> HttpResponseBase:
     return _answer(
         request,
         known.response if known is not None else lambda: server_error(request),
-        lambda: defaults.server_error(request),
+        lambda: defaults.server_error(request) if known is None else _unavailable_page(known),
     )
 
 
@@ -54,6 +55,12 @@ def unknown_route(request: HttpRequest, **_: Any) -> HttpResponse:
     """Every address under /api/ that is none: 404 for every method, without a redirect that loses a body."""
     hint = "" if request.path.endswith("/") else " Addresses here end with a slash."
     return not_found(f"There is nothing at this address.{hint}").response()
+
+
+def _unavailable_page(problem: Problem) -> HttpResponse:
+    """Made without the request, whose user would be looked for in the database."""
+    page = loader.get_template("503.html").render()
+    return HttpResponse(page, status=problem.status_code, headers=problem.headers | {"Cache-Control": "no-store"})
 
 
 def _answer(

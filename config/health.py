@@ -18,7 +18,7 @@ from postings.providers import mail, storage, stripe
 PATIENCE: Final = 2.0  # seconds for all checks together: a balancer asks every few seconds
 FRESH_FOR: Final = 10.0  # seconds for which a provider's state is told again without asking it
 
-UP, DOWN, UNKNOWN = "up", "down", "unknown"
+UP, DOWN, UNKNOWN, READ_ONLY = "up", "down", "unknown", "read-only"
 
 
 @require_safe
@@ -31,7 +31,7 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """200, or 503 when submissions cannot be accepted: only the database stops that."""
     outside = _outside.states()
-    database = UP if _is_database_up() else DOWN
+    database = _database()
     ready = database == UP
     circuits = {row.provider: circuit.told(row) for row in circuit.open_circuits()} if ready else {}
     body: dict[str, object] = {
@@ -90,14 +90,15 @@ def _is_broker_up() -> bool:
     return True
 
 
-def _is_database_up() -> bool:
+def _database() -> str:
+    """Whether it can be written to: what fails over, or is a replica, accepts nothing."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute("SHOW transaction_read_only")
+            return UP if cursor.fetchone() == ("off",) else READ_ONLY
     except (DatabaseError, InterfaceError):
         connection.close()
-        return False
-    return True
+        return DOWN
 
 
 def _uncached(response: HttpResponse) -> HttpResponse:

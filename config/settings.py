@@ -8,11 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from config import csp, env
+from config import csp, database, env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -77,35 +76,7 @@ TEMPLATES = [
 ]
 
 # --- PostgreSQL -------------------------------------------------------------------------------
-# Workers keep a plain connection each; web processes may set DATABASE_POOL=1 (one pool a process,
-# as a request that waits or streams has a thread of its own under ASGI and would else connect anew).
-_DATABASE_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 3,
-    "keepalives": 1,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "options": (
-        "-c plan_cache_mode=force_generic_plan -c statement_timeout=5000 -c lock_timeout=2000"
-        " -c idle_in_transaction_session_timeout=10000"
-    ),
-    # Guarded statements are long: prepare them on second use. Behind a transaction-level pooler that
-    # cannot carry prepared statements, set DATABASE_PREPARE=0.
-    "prepare_threshold": 2 if env.flag("DATABASE_PREPARE", default=True) else None,
-}
-DATABASES: dict[str, Any] = {
-    "default": dj_database_url.parse(
-        env.required("DATABASE_URL", "For example postgresql://user:password@127.0.0.1:5432/postings."),
-        conn_max_age=0,
-    )
-}
-DATABASES["default"]["OPTIONS"] = _DATABASE_OPTIONS | DATABASES["default"].get("OPTIONS", {})
-if env.flag("DATABASE_POOL"):
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 20, "timeout": 3}
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-elif not env.flag("DATABASE_FRESH"):
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES: dict[str, Any] = {"default": database.from_environment()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: a fast path only; PostgreSQL is the truth (docs/decisions) --------------------------
@@ -181,6 +152,7 @@ CACHES = {
 # --- the engine --------------------------------------------------------------------------------
 PIPELINE: dict[str, Any] = {
     "SECRET_KEYS": env.words("PIPELINE_SECRET_KEYS"),
+    "OWNER_ADDRESS": database.address("DATABASE_OWNER_URL") if env.text("DATABASE_OWNER_URL") else None,
     "PAUSE_STAGING": env.flag("PAUSE_STAGING"),
     "GO_ON": env.flag("PIPELINE_GO_ON", default=True),
     "PARALLEL": env.integer("PIPELINE_PARALLEL", 16),

@@ -14,7 +14,7 @@ class PipelineAppConfig(AppConfig):
 
     def ready(self) -> None:
         """Register workflows and checks; arm a crash point if a test says so."""
-        from pipeline import checks, crashpoints, worker  # noqa: F401
+        from pipeline import checks, connection_checks, crashpoints, worker  # noqa: F401
         from pipeline.conf import conf
 
         autodiscover_modules("workflow")

@@ -42,6 +42,8 @@ class Conf:
     POSTPONE: timedelta = timedelta(seconds=10)
     # After a start of PostgreSQL every process needs a moment to take its lock again.
     OWNER_GRACE: timedelta = timedelta(seconds=5)
+    # Where owners hold their locks, by libpq's names; None: Django's own address. See pipeline/ownership.py.
+    OWNER_ADDRESS: Mapping[str, Any] | None = None
     ATTENTION_AFTER: timedelta = timedelta(minutes=15)
     PAUSE_STAGING: bool = False
     MAX_OPEN_PER_CLIENT: int = 0  # unfinished pipelines of one client; 0: no ceiling

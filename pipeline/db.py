@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 from psycopg import RawCursor
+
+from pipeline.postgresql.base import wishes
 
 Row = dict[str, Any]
 Constant = str | bool | timedelta | None
@@ -89,15 +90,9 @@ def go_by_index() -> None:
 
     A plan made while the tables were nearly empty reads them whole, and is kept until they are analysed: in a new
     shop's first minutes each job read all steps (measured: twelve times a pipeline, for twice PostgreSQL's time).
+    A session that a pooler shares with others keeps no plans and is left as it is.
     """
-    connection_created.connect(_plan_by_index, dispatch_uid="pipeline.go_by_index")
-
-
-def _plan_by_index(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SET enable_seqscan = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan"
-        )
+    wishes.update(enable_seqscan="off", enable_bitmapscan="off")
 
 
 @cache

@@ -79,6 +79,10 @@ class LostOwnership(PipelineError):
     """The job is no longer this process's: its lease ended, its fence was raised or its lock is gone."""
 
 
+class UnsteadyOwner(PipelineError):
+    """Where owners hold their locks, a lock does not tell that its process lives: the text says what to set."""
+
+
 class IllegalAction(PipelineError):
     """What a customer or an operator asked for is not possible in the pipeline's present state."""
 

@@ -1,14 +1,15 @@
 """The process that runs jobs: its id, and the advisory lock that tells everyone else it is alive.
 
 The lock lives in a session of its own. PostgreSQL frees it within milliseconds of the process's death, whoever
-killed it, so that nobody has to wait for a dead worker. A process that has lost the session begins no effect
-until it holds a lock again, under a new id: what it had claimed is taken over.
+killed it, so that nobody has to wait for a dead worker. A process that cannot prove to hold its lock begins no effect
+until it holds one again, under a new id: what it had claimed is taken over.
 """
 
 import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,12 +18,21 @@ from typing import Any, Final
 import psycopg
 from django.db import connection
 
-# First key of the two-key advisory lock; the second is the owner's id. "pipe" in ASCII.
-LOCK_CLASS: Final = 0x70697065
+from pipeline.conf import conf
+from pipeline.owner_session import LOCK_CLASS, answer, connect, refuse_unseen, refuse_unsteady, settle
 
-_NEW_OWNER: Final = """
-SELECT owner, pg_advisory_lock(%(lock_class)s, owner)
+# The server is asked at most so often: in between, a session that was closed is seen at its socket, for nothing.
+PROVEN_FOR: Final = 0.25  # seconds
+
+_TAKE: Final = f"""
+SELECT owner, pg_backend_pid(), pg_advisory_lock({LOCK_CLASS}, owner)
 FROM (SELECT nextval('pipeline_owner_seq')::int AS owner) new"""
+
+# Of the backend that answers: behind a pooler it may be another one than that which took the lock.
+_PROVE: Final = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = {lock_class} AND objid = {owner} AND objsubid = 2 AND granted
+  AND pid = {backend} AND pid = pg_backend_pid()"""
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +44,21 @@ class Owner:
         self._session: psycopg.Connection[Any] | None = None
         self._id = 0
         self._pid = 0
+        self._backend = 0
+        self._proven_at = 0.0  # by this process's own clock, from before the server was asked
         self._mutex = threading.Lock()
 
     def id(self) -> int:
-        """This process's owner id, its lock held."""
+        """This process's owner id, its lock held. Raises django.db's errors, and UnsteadyOwner."""
         with self._mutex:
             if not self._holds():
                 self._renew()
             return self._id
 
     def is_alive(self, owner: int) -> bool:
-        """Whether that id is this process's and its session stands: a closed socket is readable."""
-        return self._id == owner and self._holds()
+        """Whether that id is this process's and its lock is held, as the server has said a moment ago."""
+        with self._mutex:
+            return self._id == owner and self._holds()
 
     def held(self) -> int:
         """The id whose lock is held now; 0 when none is."""
@@ -61,18 +74,42 @@ class Owner:
 
     def _holds(self) -> bool:
         session = self._session
-        if session is None or self._pid != os.getpid() or session.closed:
+        if session is None or self._pid != os.getpid() or session.closed or _is_readable(session):
             return False
-        poll = select.poll()
-        poll.register(session.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poll.poll(0)
+        asked_at = time.monotonic()
+        if asked_at - self._proven_at < PROVEN_FOR:
+            return True
+        if not self._is_proven(session):
+            log.warning("owner %s cannot prove its lock: it begins nothing more under this id", self._id)
+            self._drop()
+            return False
+        self._proven_at = asked_at
+        return True
+
+    def _is_proven(self, session: psycopg.Connection[Any]) -> bool:
+        try:
+            row = answer(session, _PROVE.format(lock_class=LOCK_CLASS, owner=self._id, backend=self._backend))
+        except psycopg.Error as error:
+            log.warning("owner %s: the server does not say whether its lock is held (%s)", self._id, error)
+            return False
+        return row == ("1",)
 
     def _renew(self) -> None:
         self._drop()
-        session = psycopg.connect(**_session_params(), autocommit=True)
-        row = session.execute(_NEW_OWNER, {"lock_class": LOCK_CLASS}).fetchone()
-        assert row is not None
-        self._session, self._id, self._pid = session, row[0], os.getpid()
+        asked_at = time.monotonic()
+        with connection.wrap_database_errors:
+            session = connect()
+            try:
+                refuse_unsteady(session)
+                settle(session)
+                owner, backend = (int(each) for each in answer(session, _TAKE)[:2])
+                if conf().OWNER_ADDRESS is not None:
+                    refuse_unseen(owner)
+            except BaseException:
+                session.close()
+                raise
+        self._session, self._id, self._pid, self._backend = session, owner, os.getpid(), backend
+        self._proven_at = asked_at
         log.info("owner %s is process %s", self._id, self._pid)
 
     def _drop(self) -> None:
@@ -81,22 +118,11 @@ class Owner:
             session.close()
 
 
-def _session_params() -> dict[str, Any]:
-    """Django's own address and credentials, with server-side keepalives: a vanished machine frees its lock in
-    about 15 s, whatever the server's defaults are.
-    """
-    params = connection.get_connection_params()
-    return {
-        key: value
-        for key, value in params.items()
-        if key not in ("context", "cursor_factory", "prepare_threshold", "pool", "options")
-    } | {
-        "application_name": "pipeline-owner",
-        # Linux counts no probes where a user timeout is set: the first one after 12 s is the one at 14 s.
-        "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3"
-        " -c tcp_user_timeout=12000"
-        " -c idle_session_timeout=0",
-    }
+def _is_readable(session: psycopg.Connection[Any]) -> bool:
+    """A session that nobody asked anything has something to say when it was closed."""
+    poll = select.poll()
+    poll.register(session.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    return bool(poll.poll(0))
 
 
 _process = Owner()

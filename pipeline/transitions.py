@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from pipeline import circuit_statements, db, start_statements, statements, sweep_statements
 from pipeline.conf import conf
 from pipeline.db import Constant, Statement, to_array, to_json
-from pipeline.ownership import LOCK_CLASS
+from pipeline.owner_session import LOCK_CLASS
 from pipeline.plan import Job, PipelineView, StepView, Undo, to_undo
 from pipeline.registry import known_jobs, providers
 from pipeline.states import BEGINS_FROM, DONE, PHASES, RUNNING, EventType, PipelineState, StepState, Verb

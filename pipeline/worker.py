@@ -13,6 +13,7 @@ from typing import Any
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from pipeline.conf import conf
+from pipeline.connection_checks import AWAY, check_connections
 from pipeline.db import go_by_index
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,15 @@ _process: subprocess.Popen[bytes] | None = None
 def plan_for_large_tables(**_: Any) -> None:
     """Before the pool is forked, and before any thread of it connects."""
     go_by_index()
+
+
+@worker_init.connect(weak=False)
+def refuse_wrong_connections(**_: Any) -> None:
+    """End at once where jobs could not be owned. A database that is away is waited for: owners ask again by then."""
+    for message in check_connections(None, databases=["default"]):
+        if message.id != AWAY:
+            raise SystemExit(f"{message.id}: {message.msg} {message.hint}")
+        log.warning("%s", message.msg)
 
 
 @worker_ready.connect(weak=False)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from django.db import OperationalError, connection
 
 from pipeline import crashpoints
-from pipeline.ownership import LOCK_CLASS, owner
+from pipeline.owner_session import LOCK_CLASS
+from pipeline.ownership import owner
 
 
 class Killed(BaseException):

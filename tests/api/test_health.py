@@ -60,7 +60,7 @@ def test_open_circuits_are_named_with_200(http, db, outside):
 
 
 def test_a_database_that_is_down_is_503(http, db, outside, monkeypatch):
-    monkeypatch.setattr(health, "_is_database_up", lambda: False)
+    monkeypatch.setattr(health, "_database", lambda: "down")
     response = http.get("/readyz")
     assert (response.status_code, response.json()["database"]) == (503, "down")
     assert response["Retry-After"]

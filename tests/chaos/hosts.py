@@ -224,7 +224,7 @@ def _now() -> datetime:
 
 
 def _of(host: str) -> dict[str, Any]:
-    from pipeline.ownership import LOCK_CLASS
+    from pipeline.owner_session import LOCK_CLASS
 
     return {"lock_class": LOCK_CLASS, "address": ADDRESSES[host]}
 

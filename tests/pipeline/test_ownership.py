@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
-from pipeline import actions, ownership, tasks
+from pipeline import actions, owner_session, ownership, tasks
 from pipeline.models import Event, Pipeline, Step
 from pipeline.plan import Job
 from pipeline.states import Verb
@@ -369,8 +369,8 @@ def test_a_database_that_is_away_at_the_claim_ends_the_task_and_keeps_nothing(po
 
     worker = Worker()
     with worker.acting():
-        monkeypatch.setattr(ownership.psycopg, "connect", refuse)
-        with pytest.raises(psycopg.OperationalError):
+        monkeypatch.setattr(owner_session.psycopg, "connect", refuse)
+        with pytest.raises(OperationalError):
             broker.deliver()
         monkeypatch.undo()
         assert Step.objects.filter(pipeline=pipeline, owner__isnull=False).count() == 0

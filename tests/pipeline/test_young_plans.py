@@ -33,16 +33,24 @@ HOT = {
 
 
 @pytest.fixture
-def as_worker(begin, posting):
+def as_worker(begin, posting, monkeypatch):
     """Ten pipelines, analysed; then a session as workers have it."""
     for _ in range(10):
         begin(posting)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE pipeline_pipeline, pipeline_step")
-        db._plan_by_index(connection)
+            for name, value in as_workers_wish(monkeypatch).items():
+                cursor.execute(f"SET LOCAL {name} = {value}")
         yield
         transaction.set_rollback(True)
+
+
+def as_workers_wish(monkeypatch):
+    """What go_by_index asks of sessions that are opened from then on."""
+    monkeypatch.setattr(db, "wishes", dict(db.wishes))
+    db.go_by_index()
+    return db.wishes
 
 
 @pytest.mark.parametrize("name", HOT)

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECURITY = (ROOT / "docs/security.md").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 TESTS = re.findall(r"`([\w/]+\.py)::(test_\w+)`", SECURITY)
-READ = re.findall(r'env\.\w+\(\s*"(\w+)"', (ROOT / "config/settings.py").read_text())
+SETTINGS = "".join((ROOT / "config" / name).read_text() for name in ("settings.py", "database.py"))
+READ = re.findall(r'(?:env\.\w+|address)\(\s*"(\w+)"', SETTINGS)
 
 
 @pytest.mark.parametrize(("file", "name"), TESTS, ids=[name for _, name in TESTS])

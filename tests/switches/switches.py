@@ -111,7 +111,8 @@ def receipt_before_the_capture(patch: pytest.MonkeyPatch) -> None:
 
 def no_lock_of_the_owner(patch: pytest.MonkeyPatch) -> None:
     """Owners have a number and no advisory lock, so that nobody can tell a living one from a dead one."""
-    patch.setattr(ownership, "_NEW_OWNER", "SELECT nextval('pipeline_owner_seq')::int, %(lock_class)s::bigint")
+    patch.setattr(ownership, "_TAKE", "SELECT nextval('pipeline_owner_seq')::int, pg_backend_pid()")
+    patch.setattr(ownership, "_PROVE", "SELECT 1")
 
 
 def intent_created_again(patch: pytest.MonkeyPatch) -> None:
