@@ -40,6 +40,7 @@ FROM pipeline_pipeline WHERE finished_at IS NULL AND due_at <= now()"""
 _CHORES: Final = "SELECT count(*) FROM pipeline_chore WHERE error <> ''"
 _CIRCUITS: Final = "SELECT provider, (opened_at IS NOT NULL)::int, failures FROM pipeline_circuit ORDER BY provider"
 _ATTENTION: Final = "SELECT count(*) FROM pipeline_pipeline WHERE attention > 0"
+_FINDINGS: Final = "SELECT count(*) FROM pipeline_finding WHERE closed_at IS NULL AND state = 'open'"
 
 
 @require_safe
@@ -62,6 +63,8 @@ class Pipelines(Collector):
             due, oldest = cursor.fetchone()
             cursor.execute(_ATTENTION)
             (attention,) = cursor.fetchone()
+            cursor.execute(_FINDINGS)
+            (findings,) = cursor.fetchone()
             cursor.execute(_CHORES)
             (failing,) = cursor.fetchone()
             cursor.execute(_CIRCUITS)
@@ -76,6 +79,7 @@ class Pipelines(Collector):
         yield GaugeMetricFamily("pipelines_due", "Unfinished pipelines whose time has come.", value=due)
         yield GaugeMetricFamily("pipelines_due_seconds", "How long the oldest of them is due.", value=float(oldest))
         yield GaugeMetricFamily("pipelines_needing_attention", "Pipelines that wait for a person.", value=attention)
+        yield GaugeMetricFamily("findings_open", "Things outside that nobody has decided on yet.", value=findings)
         yield GaugeMetricFamily("chores_failing", "Chores whose last call failed.", value=failing)
         yield from _circuits(circuits)
 

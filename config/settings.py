@@ -169,6 +169,7 @@ PIPELINE: dict[str, Any] = {
     "CHORES": {
         "pipeline.reconciliation.reconcile_recent": timedelta(minutes=10),
         "postings.endings.expire_due": timedelta(seconds=5) if DEMO else timedelta(minutes=5),
+        "postings.operators.tell_of_findings": timedelta(minutes=5),
         "postings.news.missed.take_missed": timedelta(minutes=30),
         "postings.news.pending.settle_pending": timedelta(seconds=5) if DEMO else timedelta(seconds=30),
         "pipeline.retention.reap": timedelta(hours=1),

@@ -94,8 +94,10 @@ class Posting(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
     logo_key = models.CharField(max_length=200, blank=True, editable=False)
     # What a refund needs, kept as long as the posting: its pipeline may be reaped while it is still public.
-    intent = models.CharField(max_length=255, blank=True, default="", editable=False)
-    sale = models.JSONField(blank=True, default=dict, editable=False)  # {"plan", "contact_email"}; erased with it
+    intent = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
+    sale = models.JSONField(
+        blank=True, default=dict, db_default={}, editable=False
+    )  # {"plan", "contact_email"}; erased with it
     created_at = models.DateTimeField(auto_now_add=True)
     published_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)

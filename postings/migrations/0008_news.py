@@ -36,12 +36,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='posting',
             name='intent',
-            field=models.CharField(blank=True, default='', editable=False, max_length=255),
+            field=models.CharField(blank=True, db_default='', default='', editable=False, max_length=255),
         ),
         migrations.AddField(
             model_name='posting',
             name='sale',
-            field=models.JSONField(blank=True, default=dict, editable=False),
+            field=models.JSONField(blank=True, db_default={}, default=dict, editable=False),
         ),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
         migrations.AddConstraint(

@@ -22,6 +22,7 @@ from postings.models import PendingNews, Posting
 from postings.news import whose
 from postings.news.last_word import FINAL, Word, complaint, last_word
 from postings.news.meaning import MESSAGE_CODES, PHASES, Act, Phase, Row, kind_of, mail_kind, message, money
+from postings.operators import UNREACHABLE
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +221,7 @@ def _tell_of_operators_mail(data: Mapping[str, Any]) -> None:
             f"A mail to the operators did not arrive ({data['is']}): set OPERATOR_EMAIL to an address that takes mail."
         )
         made_at = datetime.fromtimestamp(min(data["at"], 2**32), UTC)
-        found = findings.found(FINDER, "operators_mail", storable(settings.OPERATOR_EMAIL), None, made_at, why)
+        found = findings.found(FINDER, UNREACHABLE, storable(settings.OPERATOR_EMAIL), None, made_at, why)
         findings.list_for_a_person(found)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, Final
 
+from django.db.models import QuerySet
+
 from pipeline.models import Step
 from pipeline.webhooks import as_uuid, part_at, text_at
 from postings.models import Posting
@@ -37,7 +39,7 @@ def of_intent(intent: str) -> uuid.UUID | None:
     """The pipeline whose payment this is, also when it is reaped while its posting is kept."""
     if not intent:
         return None
-    step = Step.objects.filter(kind="payment", data__intent=intent).first()
+    step = _only(Step.objects.filter(kind="payment", data__intent=intent))
     if step is not None:
         return step.pipeline_id
     return Posting.objects.filter(intent=intent).values_list("pipeline_id", flat=True).first()
@@ -53,7 +55,12 @@ def step_of_message(sg_message_id: str) -> Step | None:
     beginnings = list(accumulate(sg_message_id.split(".")[:_PARTS], "{}.{}".format))
     if not sg_message_id:
         return None
-    return Step.objects.filter(kind="email", data__message_id__in=beginnings).first()
+    return _only(Step.objects.filter(kind="email", data__message_id__in=beginnings))
+
+
+def _only(steps: QuerySet[Step]) -> Step | None:
+    """In no order: for the first of an ordered one PostgreSQL may read the whole table in that order."""
+    return next(iter(steps.order_by()[:1]), None)
 
 
 def _id_at(about: Mapping[str, Any], name: str) -> str:

@@ -101,6 +101,7 @@ def test_metrics_tell_of_pipelines_and_requests(http, begin):
     assert 'pipelines{state="committed"} 0.0' in text
     assert "pipelines_due 2.0" in text, "the marked one is looked at again at once"
     assert "pipelines_needing_attention 1.0" in text
+    assert "findings_open 0.0" in text
     assert "chores_failing 1.0" in text
     assert 'http_requests_total{method="GET",route="healthz",status="200"}' in text
     assert str(pipelines[0]) not in text

@@ -6,8 +6,10 @@ import hmac
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
 
-from pipeline.models import Event, Inbox
+from pipeline import marks
+from pipeline.models import Event, Inbox, Pipeline
 
 TOKEN = "twilio-token"
 
@@ -56,3 +58,27 @@ def test_without_a_token_nothing_is_believed(tell, begin, settings):
 @pytest.mark.parametrize("pipeline", ["nonsense", "0199f000-0000-7000-8000-000000000000"])
 def test_an_unknown_pipeline_is_answered_all_the_same(tell, pipeline):
     assert tell(pipeline, {"MessageSid": "SM1", "MessageStatus": "sent"}).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("statuses", "codes"),
+    [
+        (["sent", "delivered"], []),
+        (["sent", "undelivered"], ["sms_undelivered"]),
+        (["failed", "failed"], ["sms_undelivered"]),
+        (["undelivered", "delivered"], []),
+        (["delivered", "undelivered"], []),
+    ],
+)
+def test_an_sms_that_does_not_arrive_after_the_end_needs_a_person(tell, begin, statuses, codes):
+    pipeline = begin()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE pipeline_pipeline SET state = 'committed', cursor = step_count, pivots = 0, effects = 0, tells = 0,"
+            " finished_at = now(), due_at = NULL WHERE id = %s",
+            [pipeline],
+        )
+    for status in statuses:
+        assert tell(pipeline, {"MessageSid": "SM1", "MessageStatus": status}).status_code == 204
+    assert [mark["code"] for mark in marks.standing_of(pipeline)] == codes
+    assert Pipeline.objects.get(pk=pipeline).attention == len(codes)

@@ -20,6 +20,8 @@ from postings import endings
 from postings.models import PendingNews, Posting
 from postings.news.missed import take_missed
 from postings.news.pending import settle_pending
+from postings.news.settling import take_stripe
+from postings.operators import tell_of_findings
 from tests.postings.conftest import PRICE, Outside
 from tests.sandbox.conftest import Receiver, receiver  # noqa: F401 - a fixture
 
@@ -189,7 +191,9 @@ def test_an_early_fraud_warning_asks_for_a_person(news: News, sold: Posting) -> 
     assert codes(sold.pipeline_id) == ["early_fraud_warning"]
 
 
-def test_a_dispute_of_a_payment_that_nobody_here_knows_is_a_finding(news: News, sold: Posting) -> None:
+def test_a_dispute_of_a_payment_that_nobody_here_knows_is_a_finding_and_mailed(
+    news: News, sold: Posting, settings: Any
+) -> None:
     """Not of ours: no mark at Stripe, no step, no posting."""
     client = news.outside.sandbox.stripe(timeout=5)
     theirs = client.v1.payment_intents.create(
@@ -208,6 +212,11 @@ def test_a_dispute_of_a_payment_that_nobody_here_knows_is_a_finding(news: News, 
     finding = Finding.objects.get()
     assert (finding.kind, finding.object_id, finding.state) == ("disputed", opened["id"], "open")
     assert theirs.latest_charge in finding.why
+    settings.OPERATOR_EMAIL = "operators@example.com"
+    for _ in range(2):
+        tell_of_findings()
+    mails = [each for each in news.outside.sandbox.get("state")["mails"] if each["category"] == "operator"]
+    assert [opened["id"] in each["text"] for each in mails] == [True]
     assert Pipeline.objects.filter(attention__gt=0).count() == 0
 
 
@@ -267,8 +276,6 @@ def test_our_own_events_after_the_end_mark_nothing(news: News, broker: ScriptedB
     withdrawal = endings.withdraw(Posting.objects.get(pipeline_id=sale), **WHY).id
     assert drain(withdrawal, broker) == "committed"
     client = news.outside.sandbox.stripe(timeout=5)
-    from postings.news.settling import take_stripe
-
     events = list(client.v1.events.list({"limit": 100}).data)
     for event in events:
         take_stripe(event.to_dict())

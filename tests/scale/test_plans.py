@@ -7,6 +7,7 @@ from config import metrics
 from pipeline import attention, start_statements, statements, sweep_statements
 from pipeline.db import Statement
 from pipeline.start import find
+from postings.news import whose
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +87,15 @@ def test_numbers_for_operators_are_read_by_index(plans):
         list(metrics.Pipelines().collect())
         attention.tell_untold()
     assert len(found.asked) >= 3
+    assert not found.walks()
+
+
+def test_a_providers_event_finds_its_pipeline_by_index(plans):
+    with plans() as found:
+        assert whose.of_intent("pi_7000") is not None
+        assert whose.of_intent("pi_unheard_of") is None
+        assert whose.step_of_message("unheard.of.filter0001.1") is None
+    assert len(found.asked) == 4
     assert not found.walks()
 
 
