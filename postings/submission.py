@@ -25,7 +25,7 @@ FIELDS: Final = tuple(PostingSubmission().fields)  # the names, in API.md's orde
 FLAGS: Final = frozenset({"remote"})
 NUMBERS: Final = frozenset({"salary_min", "salary_max"})
 
-_DATA_URL: Final = re.compile(r"\Adata:[\w.+/-]*(?:;[\w.=+-]+)*;base64,", re.IGNORECASE)
+_DATA_URL: Final = re.compile(r"\Adata:[\w.+/-]{0,127}(?:;[\w.=+-]{1,127}){0,8};base64,", re.IGNORECASE | re.ASCII)
 _LIKE_LOGO: Final = re.compile(r"\s*logo\s*(\[\d*\])*\s*", re.IGNORECASE)  # as some frameworks name a list's parts
 
 Fields = Mapping[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 from examples.ledger_orders.serializers import OrderSubmission
 from examples.ledger_orders.workflow import PlaceOrder
 from pipeline.api.acceptance import Acceptance, Invalid, Valid
-from pipeline.api.fields import as_whole
+from pipeline.api.fields import as_whole, normal
 from pipeline.api.problems import field_errors
 
 Fields = Mapping[str, Any]
@@ -48,4 +48,4 @@ def _same(item: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else {"raw": value}
+    return normal(value).strip() if isinstance(value, str) else {"raw": value}

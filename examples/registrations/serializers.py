@@ -19,6 +19,7 @@ RESERVED: Final = frozenset(
     "ftp help imap login mail media ns1 ns2 pop3 postmaster private register root sandbox secure signup smtp ssl "
     "staging static status support test webmail www".split()
 )
+LONGEST_COMPARED: Final = 254  # characters: the password is compared with each word of the other fields
 LONGEST_PASSWORD: Final = 72  # bytes: GoTrue hashes with bcrypt, which reads no more
 
 
@@ -103,7 +104,7 @@ class InstitutionResource(serializers.ModelSerializer[Institution]):
 
 def _weaknesses(data: Mapping[str, Any]) -> list[ErrorDetail]:
     """What Django's validators have against the password: too short, too common, too like the other fields."""
-    given = {name: str(data.get(name) or "") for name in ("name", "subdomain", "director_email")}
+    given = {name: str(data.get(name) or "")[:LONGEST_COMPARED] for name in ("name", "subdomain", "director_email")}
     person = get_user_model()(username=given["subdomain"], first_name=given["name"], email=given["director_email"])
     try:
         validate_password(data["director_password"], person)

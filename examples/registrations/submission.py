@@ -7,6 +7,7 @@ from typing import Any, Final
 from examples.registrations.serializers import RegistrationSubmission
 from examples.registrations.workflow import RegisterInstitution
 from pipeline.api.acceptance import Acceptance, Invalid, Valid
+from pipeline.api.fields import normal
 from pipeline.api.problems import field_errors
 
 PUBLIC: Final = ("name", "subdomain", "director_email")
@@ -37,7 +38,7 @@ class RegistrationAcceptance(Acceptance):
 
 def _same(value: Any) -> Any:
     """Text as both media types have it; of anything else what it looks like: it is refused anyway."""
-    return value.strip() if isinstance(value, str) else {"raw": repr(value)}
+    return normal(value).strip() if isinstance(value, str) else {"raw": repr(value)}
 
 
 def _digest(password: Any, *, salt: str) -> str:

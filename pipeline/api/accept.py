@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from pipeline.api.acceptance import Acceptance, Invalid, NotKnown, Submitter, TooManyRefused, accept
 from pipeline.api.clients import address_of, client_of
 from pipeline.api.headers import idempotency_key
-from pipeline.api.parsers import StrictJSONParser, StrictMultiPartParser, check_length, fields_of, keep_every_file
+from pipeline.api.parsers import StrictJSONParser, StrictMultiPartParser, check_length, fields_of
 from pipeline.api.problems import MOST_ERRORS, Problem, throttled, unavailable
 from pipeline.api.read import base_url, load, resource_response
 from pipeline.api.resource import links, path, render
@@ -37,11 +37,6 @@ class AcceptView(APIView):
     parser_classes = [StrictJSONParser, StrictMultiPartParser]
     throttle_classes = [Throttle]
     throttle_scope = "submit"
-
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """The CSRF check of a session reads the form before the parser does."""
-        keep_every_file(request)
-        return super().initialize_request(request, *args, **kwargs)
 
     def post(self, request: Request) -> PipelineResponse:
         """202 with the pipeline's resource; see API.md for what is refused."""

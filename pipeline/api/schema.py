@@ -32,7 +32,7 @@ class Problem(serializers.Serializer[Any]):
     detail = serializers.CharField(required=False)
     instance = serializers.CharField(required=False, help_text="The pipeline that it concerns.")
     pipeline = serializers.UUIDField(required=False)
-    errors = ProblemField(many=True, required=False)  # type: ignore[assignment] # a declared field is no attribute
+    errors = ProblemField(many=True, required=False, help_text="At most 50.")  # type: ignore[assignment] # declared
     step = serializers.CharField(required=False, allow_null=True)
     field = serializers.CharField(required=False)
     correlation_id = serializers.CharField(required=False)

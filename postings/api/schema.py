@@ -93,7 +93,9 @@ describe_submission: Final[Decorator] = describe_accept(
     "Submit a posting",
     {"multipart/form-data": PostingForm, "application/json": PostingJson},
     operation_id="submit_posting",
-    description="The price is the plan's: one that is sent is ignored, like every unknown field.",
+    description="The price is the plan's: one that is sent is ignored, like every unknown field. Text is composed "
+    "(Unicode NFC) before it is compared and stored. What looks like a card number is refused in every field. "
+    "Without a logo leave the field out: one that is there and empty is refused.",
 )
 describe_postings: Final[Decorator] = extend_schema(
     operation_id="postings",

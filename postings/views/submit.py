@@ -13,7 +13,6 @@ from django.views.decorators.http import require_http_methods
 
 from pipeline.api.acceptance import Invalid, NotKnown, Submitter, TooManyRefused, accept
 from pipeline.api.clients import client_of
-from pipeline.api.parsers import keep_every_file
 from pipeline.api.throttles import Throttle
 from pipeline.start import KeyReused, TooManyOpen
 from postings import captcha
@@ -42,7 +41,6 @@ def submit(request: HttpRequest) -> HttpResponse:
     """
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return render(request, "postings/message_page.html", {"heading": "Too large", "text": _TOO_LARGE}, status=413)
-    keep_every_file(request)
     return _submit(request)
 
 

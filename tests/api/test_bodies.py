@@ -6,6 +6,8 @@ import unicodedata
 from contextlib import suppress
 
 import pytest
+from django.http import multipartparser
+from django.test import Client
 from rest_framework.exceptions import ParseError
 
 from pipeline.api.parsers import MOST_VALUES, StrictJSONParser
@@ -93,6 +95,33 @@ def test_a_form_of_too_many_fields_is_refused(http, plan, count):
     assert rows() == NOTHING
 
 
+@pytest.mark.parametrize("head", ["", 'Content-Disposition: form-data; filename="a"', "Content-Disposition: form-data"])
+@pytest.mark.parametrize("address", [URL, "/post/", "/admin/login/", "/nowhere/"])
+def test_parts_without_a_name_are_counted_wherever_a_form_is_read(db, plan, monkeypatch, head, address):
+    """Django looks at each of them, as many as there are, and forgets them."""
+    seen = []
+    parse = multipartparser.parse_boundary_stream
+    monkeypatch.setattr(multipartparser, "parse_boundary_stream", lambda *given: seen.append(1) or parse(*given))
+    body = f"--xxxxxxxx\r\n{head}\r\n\r\nx\r\n" * 60_000
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    headers = {"Idempotency-Key": "some-key-of-mine"}
+    answer = client.post(
+        address, body[:4_000_000], content_type="multipart/form-data; boundary=xxxxxxxx", headers=headers
+    )
+    assert answer.status_code in (400, 403, 404)
+    assert len(seen) <= 1_200
+
+
+@pytest.mark.parametrize("prefix", [";a=b" * 500_000, "a" * 2_000_000, ";" + "a" * 2_000_000])
+def test_a_long_prefix_of_a_logo_is_none(post, fields, prefix):
+    tracemalloc.start()
+    try:
+        assert set(wrong(post(fields | {"logo": f"data:{prefix}"}))) == {"logo"}
+        assert tracemalloc.get_traced_memory()[1] < 32 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_byte_order_mark_before_json_is_taken(post, fields):
     body = json.dumps(fields).encode()
     made = post(b"\xef\xbb\xbf" + body, key="a-key-of-mine")
@@ -121,7 +150,5 @@ def test_a_value_beyond_any_field_is_compared_by_its_digest(post, fields):
 
 
 def test_the_schema_says_how_to_make_a_key():
-    from django.test import Client
-
     said = json.dumps(Client().get("/api/schema/", headers={"Accept": "application/json"}).content.decode())
     assert "UUID" in said

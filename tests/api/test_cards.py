@@ -136,6 +136,13 @@ def test_an_idempotency_key_is_looked_at_too(post, fields, key):
     assert rows() == NOTHING
 
 
+def test_an_order_s_lines_are_looked_at_too(http, db):
+    body = {"buyer": "x", "line_items": [{"vendor": "4242, 4242, 4242, 4242", "amount": 1}]}
+    headers = {"Idempotency-Key": "some-key-of-mine"}
+    answer = http.post("/api/v1/orders/", json.dumps(body), content_type="application/json", headers=headers)
+    assert wrong(answer) == {"buyer": "invalid", "line_items.0.vendor": "card_number"}
+
+
 def test_a_file_s_name_is_not_kept(post, fields):
     from django.db import connection
 

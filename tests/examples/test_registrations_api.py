@@ -122,3 +122,21 @@ def test_without_supabase_nothing_is_accepted(post: Post, outside: Outside, sett
     assert off["code"] == "registrations_off"
     assert "SUPABASE_URL" in off["detail"]
     assert not Pipeline.objects.exists()
+
+
+def test_a_long_name_costs_no_more_comparisons_with_the_password_than_a_short_one(
+    post: Post, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.contrib.auth import password_validation
+
+    compared: list[int] = []
+    matcher = password_validation.SequenceMatcher
+    monkeypatch.setattr(password_validation, "SequenceMatcher", lambda *a, **b: compared.append(1) or matcher(*a, **b))
+    words = " ".join(f"word{number:05}" for number in range(100_000))
+    found = wrong(post(URL, FIELDS | {"name": words, "director_email": words}))
+    assert found == {"name": "max_length", "director_email": "invalid"}
+    assert len(compared) < 400
+
+
+def test_a_card_number_is_refused_in_its_fields(post: Post, outside: Outside) -> None:
+    assert wrong(post(URL, FIELDS | {"name": "4242 4242 4242 4242"})) == {"name": "card_number"}

@@ -58,6 +58,7 @@ def test_beyond_the_ceiling_no_bank_is_asked_though_all_were_accepted_before(
     assert sorted(map(_code, pipelines)) == ["card_declined"] * 3 + ["too_many_refused"] * 3
     with pytest.raises(TooManyRefused):
         card_attempts.check(CLIENT)
+    outside.assert_verified()
     card_attempts.check("another address")
     assert drain(begin("pm_card_visa", "another address"), broker) == "committed"
 

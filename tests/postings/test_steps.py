@@ -12,6 +12,7 @@ from PIL import Image
 from pipeline import actions
 from pipeline.models import Attachment, Inbox, Pipeline, Step
 from pipeline.testing import ScriptedBroker, crash_at, drain, state_of
+from postings import markdown
 from postings.models import Posting
 from postings.providers import storage
 from tests.postings.conftest import Outside
@@ -63,6 +64,19 @@ def test_a_key_that_somebody_else_holds_is_not_overwritten(
     pipeline = submit()
     assert drain(pipeline, broker) == "rolled_back"
     assert storage.read("logos/taken.png") == theirs
+
+
+def test_a_description_is_stored_as_html_when_it_is_staged(
+    outside: Outside, broker: ScriptedBroker, submit: Submit
+) -> None:
+    plain, table = "Somebody who likes **pipelines**, please.", "|a" * 2000 + "\n" + "|-" * 2000 + "\n" + "|\n" * 3000
+    for text, html in ((plain, "<strong>pipelines</strong>"), (table, "<p>|a|a")):
+        pipeline = submit(has_logo=False, description=text)
+        drain(pipeline, broker)
+        posting = Posting.objects.get(pipeline_id=pipeline)
+        assert posting.description == text
+        assert html in posting.description_html
+        assert posting.description_version == markdown.VERSION
 
 
 def test_a_posting_is_hidden_until_it_is_paid_for(outside: Outside, broker: ScriptedBroker, submit: Submit) -> None:
