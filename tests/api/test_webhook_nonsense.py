@@ -121,26 +121,27 @@ def test_whatever_the_headers_and_the_body_are_the_unsigned_are_refused(told, va
     assert told("sendgrid/", body, headers | {"X-Twilio-Email-Event-Webhook-Timestamp": value}) == 400
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        f"t={NOW},v1=é",
-        f"t={NOW},v1=\x00",
-        f"t={NOW},v1=\ud800",
-        f"t={NOW},v1=,v1=é",
-        f"t={NOW},t={NOW},v1={'0' * 64}",
-        f"t={'9' * 4000},v1={'0' * 64}",
-        f"t={'9' * 5000},v1={'0' * 64}",
-        f"t=-{NOW},v1={'0' * 64}",
-        f"t={NOW}.5,v1={'0' * 64}",
-        f"t=1e9999,v1={'0' * 64}",
-        f"t={NOW},v1={'0' * 60_000}",
-        f"t={NOW}," + ",".join([f"v1={'0' * 64}"] * 900),
-        "=" * 4000,
-        "," * 4000,
-    ],
-)
-def test_a_broken_signature_is_refused(told, header):
+BROKEN = [
+    "t=NOW,v1=é",
+    "t=NOW,v1=\x00",
+    "t=NOW,v1=\ud800",
+    "t=NOW,v1=,v1=é",
+    f"t=NOW,t=NOW,v1={'0' * 64}",
+    f"t={'9' * 4000},v1={'0' * 64}",
+    f"t={'9' * 5000},v1={'0' * 64}",
+    f"t=-NOW,v1={'0' * 64}",
+    f"t=NOW.5,v1={'0' * 64}",
+    f"t=1e9999,v1={'0' * 64}",
+    f"t=NOW,v1={'0' * 60_000}",
+    "t=NOW," + ",".join([f"v1={'0' * 64}"] * 900),
+    "=" * 4000,
+    "," * 4000,
+]  # NOW stands for the time
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)))
+def test_a_broken_signature_is_refused(told, number):
+    header = BROKEN[number].replace("NOW", str(int(time.time())))
     assert told("stripe/", b'{"id": "evt_1", "type": "x"}', {"Stripe-Signature": header}) == 400
 
 
@@ -148,22 +149,23 @@ def _deep(opening, closing, depth=100_000):
     return b'{"id": "evt_1", "type": "charge.refunded", "data": ' + opening * depth + b"1" + closing * depth + b"}"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        _deep(b"[", b"]"),
-        _deep(b'{"object":', b"}"),
-        b'{"id": "evt_1", "type": "x", "created": ' + b"9" * 100_000 + b"}",
-        b'{"id": "evt_1", "type": "x", "created": NaN}',
-        b'{"id": "evt_1", "type": "x", "created": Infinity}',
-        b'\xef\xbb\xbf{"id": "evt_1", "type": "x"}',
-        b'{"id": "evt_1", "type": "x"}\x00',
-        b"\xff\xfe",
-        b'{"id": "' + b"x" * 4_000_000 + b'", "type": "x"}',
-        b'{"id": "evt_1", "type": "x", "data": {"object": [' + b"[]," * 1_000_000 + b"1]}}",
-    ],
-)
-def test_a_signed_body_that_is_too_much_is_taken_or_refused(told, body):
+TOO_MUCH = [
+    _deep(b"[", b"]"),
+    _deep(b'{"object":', b"}"),
+    b'{"id": "evt_1", "type": "x", "created": ' + b"9" * 100_000 + b"}",
+    b'{"id": "evt_1", "type": "x", "created": NaN}',
+    b'{"id": "evt_1", "type": "x", "created": Infinity}',
+    b'\xef\xbb\xbf{"id": "evt_1", "type": "x"}',
+    b'{"id": "evt_1", "type": "x"}\x00',
+    b"\xff\xfe",
+    b'{"id": "' + b"x" * 4_000_000 + b'", "type": "x"}',
+    b'{"id": "evt_1", "type": "x", "data": {"object": [' + b"[]," * 1_000_000 + b"1]}}",
+]
+
+
+@pytest.mark.parametrize("number", range(len(TOO_MUCH)))
+def test_a_signed_body_that_is_too_much_is_taken_or_refused(told, number):
+    body = TOO_MUCH[number]
     assert told("stripe/", body, stripe_signed(body)) in (204, 400)
     batch = b"[" + body + b"]"
     assert told("sendgrid/", batch, sendgrid_signed(batch)) in (204, 400)

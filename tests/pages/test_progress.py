@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from pipeline import marks
 from pipeline.models import Event, Pipeline, Step
 from postings.providers import stripe
 
@@ -54,6 +55,15 @@ def test_a_failed_step_says_when_it_is_tried_again(client, hand):
     due = timezone.now() + timedelta(minutes=5)
     Step.objects.filter(pipeline=hand.pipeline, name="logo").update(due_at=due)
     assert f"next attempt at {due:%H:%M:%S}" in client.get(address(hand)).content.decode()
+
+
+def test_a_mark_after_the_end_does_not_say_that_it_still_takes_time(client, hand):
+    marks.attention(hand.pipeline, {"code": "x"})
+    assert "This takes longer than it should" in client.get(address(hand)).content.decode()
+    commit_all(hand)
+    page = client.get(address(hand)).content.decode()
+    assert "Something needs a look after the end" in page
+    assert "takes longer" not in page
 
 
 def test_committed_leads_to_the_posting_and_follows_no_more(client, hand):
