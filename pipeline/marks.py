@@ -6,6 +6,7 @@ hint or the mark, make the pipeline due, and write the event that says why. Fals
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db import transaction
@@ -30,6 +31,12 @@ def hint(pipeline: uuid.UUID, note: Json, *, only_waiting: bool = False) -> bool
 def operator_action(pipeline: uuid.UUID, note: Json) -> bool:
     """A person asked to look again; who and why stand in the history."""
     return _mark(pipeline, EventType.OPERATOR_ACTION, note, states=_UNFINISHED, marks=0)
+
+
+def restored(pipeline: uuid.UUID, note: Json, *, is_final: bool, deadline: timedelta) -> bool:
+    """The database was restored: look at it now, with at least so much time left when its effect is final outside."""
+    params = {"pipeline": pipeline, "note": to_json(note), "is_final": is_final, "deadline": deadline}
+    return mark_statements.RESTORED.row(params) is not None
 
 
 def attention(pipeline: uuid.UUID, note: Json) -> bool:

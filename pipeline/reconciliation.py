@@ -73,6 +73,13 @@ class Reconciler(ABC):
     def judge(self, thing: Thing, facts: Facts | None) -> Verdict | None:
         """None when it may be there. `facts` is its pipeline, None when no pipeline of `workflows` has the mark."""
 
+    def finals(self, since: datetime | None) -> Iterable[str]:
+        """The marks of pipelines with an effect that only a commit has, of what was made since: by default of none.
+
+        After a backup was restored they tell which pipelines have to go on, whatever the restored rows say.
+        """
+        return ()
+
     @abstractmethod
     def repair(self, thing: Thing, repair: Repair) -> None:
         """Remove it, by calls that `repair` stores before they are sent. Refused: a person decides after all."""

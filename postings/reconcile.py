@@ -54,6 +54,15 @@ class Intents(Reconciler):
             return Verdict("It was captured before the decision: find out by whom.") if is_taken else None
         return _beside_a_sale(intent, kept, facts)
 
+    def finals(self, since: datetime | None) -> Iterator[str]:
+        """Of sales whose payment is captured and kept, and of withdrawals that have refunded."""
+        for intent in stripe.intents(since):
+            if intent.reference and intent.amount_received > intent.amount_refunded:
+                yield intent.reference
+        for refund in stripe.refunds(since):
+            if refund.reference:
+                yield refund.reference
+
     def repair(self, thing: Thing, repair: Repair) -> None:
         """Cancel it, which releases the hold. Refused when it was captured meanwhile."""
         call = repair.call("cancel", {"cancellation_reason": "abandoned"})

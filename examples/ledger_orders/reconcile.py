@@ -41,6 +41,11 @@ class Transactions(Reconciler):
             return Verdict(f"{transaction.amount} were posted for an order that is rolled back: reverse it by hand.")
         return Verdict("Its order is rolled back, and it locks the buyer's funds.", is_safe=True)
 
+    def finals(self, since: datetime | None) -> Iterator[str]:
+        """Of orders with a posted item."""
+        listed = ledger.transactions(since) if settings.MODERN_TREASURY_API_KEY else iter(())
+        return (each.reference for each in listed if each.status == "posted")
+
     def repair(self, thing: Thing, repair: Repair) -> None:
         """Archive it. Refused when it was posted meanwhile."""
         call = repair.call("update", {"status": "archived"})

@@ -35,6 +35,11 @@ class Users(Reconciler):
             return Verdict("Its registration is rolled back, and the address is taken by it.", is_safe=True)
         return None
 
+    def finals(self, since: datetime | None) -> Iterator[str]:
+        """Of registrations whose director was let in."""
+        listed = supabase.users(since) if settings.SUPABASE_URL else iter(())
+        return (each.reference for each in listed if each.is_admitted)
+
     def repair(self, thing: Thing, repair: Repair) -> None:
         """Delete the user; deleting nobody is fine."""
         repair.call("delete", {"user": thing.id})

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.restored import times_restored
 from pipeline.states import PipelineState, StepState
 from pipeline.verification import Facts, Violation
 from postings.audit.traces import Outside
@@ -64,6 +65,6 @@ def _wrong_money(facts: Facts, outside: Outside) -> Iterator[Violation]:
 
 def _wrong_mail(facts: Facts, told: int, *, counts: bool) -> Iterator[Violation]:
     email = facts.of["email"]
-    most = email.calls.get("commit.send", {}).get("generation", 0)
+    most = email.calls.get("commit.send", {}).get("generation", 0) + times_restored(facts.events)
     if counts and email.state == StepState.COMMITTED and not 1 <= told <= most:
         yield Violation("I2", facts.id, f"withdrawn told 1 to {most} times", f"{told} times")

@@ -78,22 +78,22 @@ class WrongState(StepFailure):
 
 def create(call: Call) -> Intent:
     """Create an unconfirmed intent."""
-    return _intent(_send(lambda client: client.v1.payment_intents.create(_expanded(call), _options(call))))
+    return _as_it_is(_send(lambda client: client.v1.payment_intents.create(_expanded(call), _options(call))))
 
 
 def confirm(intent: str, call: Call) -> Intent:
     """Confirm it: a hold on the card, a demand for 3-D Secure, or Refused."""
-    return _intent(_send(lambda client: client.v1.payment_intents.confirm(intent, _expanded(call), _options(call))))
+    return _as_it_is(_send(lambda client: client.v1.payment_intents.confirm(intent, _expanded(call), _options(call))))
 
 
 def capture(intent: str, call: Call) -> Intent:
     """Capture the whole hold."""
-    return _intent(_send(lambda client: client.v1.payment_intents.capture(intent, _expanded(call), _options(call))))
+    return _as_it_is(_send(lambda client: client.v1.payment_intents.capture(intent, _expanded(call), _options(call))))
 
 
 def cancel(intent: str, call: Call) -> Intent:
     """Cancel it, which releases a hold."""
-    return _intent(_send(lambda client: client.v1.payment_intents.cancel(intent, _expanded(call), _options(call))))
+    return _as_it_is(_send(lambda client: client.v1.payment_intents.cancel(intent, _expanded(call), _options(call))))
 
 
 def retrieve(intent: str) -> Intent:
@@ -256,6 +256,16 @@ def _our_code(code: str, decline: str) -> str:
     if code == "card_declined" and decline in _DECLINES:
         return decline
     return code if code in _DECLINES else "card_declined"
+
+
+def _as_it_is(answer: stripe.PaymentIntent) -> Intent:
+    """The intent as it is now: the answer that Stripe has stored under a key is as old as the key's first use.
+
+    Much may have happened since, by this database's pipelines too, when the database was restored from a backup.
+    """
+    response = answer.last_response
+    is_stored = response is not None and response.headers.get("Idempotent-Replayed") == "true"
+    return retrieve(answer.id) if is_stored else _intent(answer)
 
 
 def _intent(made: stripe.PaymentIntent) -> Intent:

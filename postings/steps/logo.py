@@ -1,12 +1,12 @@
 """The company's logo in object storage: an immutable key that says nothing, invisible until the posting shows it."""
 
 import hashlib
-import secrets
 
 from pipeline.states import Verb
 from pipeline.workflow import Call, Refused, Run, Skip, Step
 from postings.picture import as_png
 from postings.providers import storage
+from postings.steps.naming import name_of
 
 
 class LogoStep(Step):
@@ -23,15 +23,17 @@ class LogoStep(Step):
         if not run.input["has_logo"]:
             return Skip("no logo")
         picture = as_png(run.attachment("logo"))
-        call = run.call("put", {"key": f"{storage.PREFIX}{secrets.token_hex(16)}.png"})
+        call = run.call("put", {"key": _key(run)})
         digest = hashlib.sha256(picture).hexdigest()
         self._put(run, call, picture, digest)
         return {"key": call.params["key"], "sha256": digest}
 
     def rollback(self, run: Run) -> None:
         """Delete whatever staging may have uploaded; deleting nothing is fine."""
-        if run.has_called("put", Verb.STAGE) and not run.data.get("is_foreign"):
-            storage.delete(run.earlier("put", Verb.STAGE).params["key"])
+        if run.data.get("is_foreign"):
+            return
+        is_stored = run.has_called("put", Verb.STAGE)
+        storage.delete(run.earlier("put", Verb.STAGE).params["key"] if is_stored else _key(run))
 
     def _put(self, run: Run, call: Call, picture: bytes, digest: str) -> None:
         """A key that exists already is ours from an earlier attempt, or nobody's business: compare."""
@@ -41,3 +43,7 @@ class LogoStep(Step):
         if storage.owner_of(key) != run.reference:
             run.record(is_foreign=True)  # before it turns back: what is not ours is not ours to delete
             raise Refused("logo_key_taken", f"{key} belongs to another pipeline", title="Logo not stored")
+
+
+def _key(run: Run) -> str:
+    return f"{storage.PREFIX}{name_of('logo', run)}.png"

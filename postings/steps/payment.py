@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from pipeline.run import REPLAY_HORIZON
 from pipeline.states import Verb
 from pipeline.workflow import Call, Outcome, Refused, Run, Step, Unknown, Wait
 from postings import card_attempts
@@ -25,6 +26,7 @@ class PaymentStep(Step):
     label = "Authorise the payment"
     doing = "authorising the payment"
     pivot = True
+    undo_pending = True  # a database that was restored from a backup does not know what was attempted: Stripe is asked
     provider = "stripe"
 
     def stage(self, run: Run) -> Outcome:
@@ -50,15 +52,17 @@ class PaymentStep(Step):
                 message="The reservation on your card has ended before it was charged. Nothing was charged.",
             )
         self._check(run, intent)
+        if _is_given_back(intent):
+            raise _given_back(intent)
         if intent.status != "succeeded" or intent.amount_received != run.input["plan"]["amount"]:
             raise Unknown("not_captured", f"{intent.id} is {intent.status}", outage=False)
         return {"captured": intent.amount_received}
 
-    def rollback(self, run: Run) -> None:
+    def rollback(self, run: Run) -> dict[str, int] | None:
         """Cancel the intent, which releases the hold. What was captured all the same is refunded."""
         intent = self._recorded(run) or self._made_but_not_recorded(run)
         if intent is None or intent.status == "canceled":
-            return
+            return None
         if intent.status != "succeeded":
             reason = "requested_by_customer" if run.is_cancelled else "abandoned"
             known = intent.id
@@ -68,6 +72,7 @@ class PaymentStep(Step):
             send_refund(run, intent)
         elif intent.status not in ("succeeded", "canceled"):
             raise Unknown("not_cancelled", f"{intent.id} is {intent.status}", outage=False)
+        return {"refunded": intent.amount_received} if intent.status == "succeeded" else None
 
     # --- the intent ---------------------------------------------------------------------------
 
@@ -97,9 +102,11 @@ class PaymentStep(Step):
     def _answer_of(self, run: Run, call: Call) -> Intent | None:
         """What the call has made or makes now; None when listing proved that it made nothing and never will.
 
-        Stripe replays a stored 500 for a day, and forgets keys after one: then its list tells, by our mark.
+        Stripe replays a stored 500 for a day, and forgets keys after one: then its list tells, by our mark. How long
+        ago a key was used is counted from the pipeline's beginning: the record of its first use may have been lost
+        with a database that was restored from a backup.
         """
-        if call.is_replayable(run.now):
+        if call.is_replayable(run.now) and run.now - run.created_at < REPLAY_HORIZON:
             try:
                 return stripe.create(call)
             except Unknown as unknown:
@@ -108,10 +115,11 @@ class PaymentStep(Step):
         return stripe.find(run.reference, call.first_sent_at)
 
     def _made_but_not_recorded(self, run: Run) -> Intent | None:
-        """A create whose answer was lost: ask with its own key, then record what it made."""
-        if not run.has_called("create", Verb.STAGE):
-            return None
-        intent = self._answer_of(run, run.earlier("create", Verb.STAGE))
+        """What a create has made whose answer was lost, or whose record was, with a database that was restored."""
+        if run.has_called("create", Verb.STAGE):
+            intent = self._answer_of(run, run.earlier("create", Verb.STAGE))
+        else:
+            intent = stripe.find(run.reference, run.created_at)
         if intent is not None:
             run.record(intent=intent.id)
         return intent
@@ -141,7 +149,10 @@ class PaymentStep(Step):
 
     def _held(self, run: Run, intent: Intent) -> Outcome:
         self._check(run, intent)
-        if intent.status == "requires_capture":
+        if _is_given_back(intent):
+            raise _given_back(intent)
+        if intent.status in ("requires_capture", "succeeded"):
+            # Captured: by this pipeline, before its database was restored from a backup. Its commit finds it so.
             return {"capture_before": intent.capture_before.isoformat() if intent.capture_before else None}
         if intent.status == "requires_action":
             asked_at = run.earlier("confirm", Verb.STAGE).first_sent_at
@@ -164,3 +175,16 @@ class PaymentStep(Step):
         found = (intent.amount, intent.currency, intent.reference)
         if found != (plan["amount"], plan["currency"].lower(), run.reference):
             raise Unknown("intent_differs", f"{intent.id} has another amount, currency or mark", outage=False)
+
+
+def _is_given_back(intent: Intent) -> bool:
+    return intent.status == "succeeded" and intent.amount_refunded >= intent.amount_received
+
+
+def _given_back(intent: Intent) -> Refused:
+    return Refused(
+        "payment_refunded",
+        f"{intent.id} was captured and wholly refunded",
+        title="Payment refunded",
+        message="The payment was refunded. Please submit the posting again if you still want it.",
+    )

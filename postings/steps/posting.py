@@ -3,6 +3,7 @@
 Its effects are in this database, so each verb shares the transaction of its own record: both or none.
 """
 
+import uuid
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.utils.text import slugify
 from pipeline.workflow import Run, Step
 from postings import markdown
 from postings.models import Plan, Posting, PostingState
+from postings.steps.naming import name_of
 
 _COPIED = (
     "title",
@@ -43,6 +45,7 @@ class PostingStep(Step):
     def stage(self, run: Run) -> dict[str, str]:
         """Insert it hidden. The id and the address are known from here on."""
         posting = Posting(
+            id=uuid.UUID(name_of("posting", run)),
             pipeline_id=run.pipeline_id,
             plan=Plan.objects.get(slug=run.input["plan"]["slug"]),
             logo_key=run.of("logo").get("key", ""),

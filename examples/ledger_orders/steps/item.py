@@ -71,15 +71,17 @@ class ItemStep(Step):
         """
         if "transaction" in run.data:
             return str(run.data["transaction"])
-        if not run.has_called("create", Verb.STAGE) or run.data.get("is_refused"):
+        if run.data.get("is_refused"):
             return None
-        call = run.earlier("create", Verb.STAGE)
-        if call.is_replayable(run.now):
-            try:
-                return ledger.create(call).id
-            except Unprocessable:
-                pass  # it made nothing now: reading tells whether it had before
-        found = ledger.find(call.params["external_id"])
+        if run.has_called("create", Verb.STAGE):
+            call = run.earlier("create", Verb.STAGE)
+            if call.is_replayable(run.now):
+                try:
+                    return ledger.create(call).id
+                except Unprocessable:
+                    pass  # it made nothing now: reading tells whether it had before
+        # A database that was restored from a backup may have lost the call: reading tells that, too.
+        found = ledger.find(_external_id(run))
         return found.id if found is not None else None
 
     def _finish(self, run: Run, transaction: str, status: str) -> None:
@@ -93,12 +95,16 @@ class ItemStep(Step):
             raise Refused("ledger_differs", f"{transaction} is {found.status} and cannot become {status}")
 
 
+def _external_id(run: Run) -> str:
+    return f"{run.reference}:{run.step}"
+
+
 def _pending(run: Run) -> dict[str, Any]:
     """The transaction as it is sent: the buyer's account pays, what is owed to vendors grows."""
     amount = run.args["amount"]
     return {
         "status": "pending",
-        "external_id": f"{run.reference}:{run.step}",
+        "external_id": _external_id(run),
         "description": f"Order for {run.args['vendor']}",
         "metadata": {"pipeline_id": run.reference, "step": run.step},
         "ledger_entries": [
