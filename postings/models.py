@@ -2,9 +2,12 @@
 
 import uuid
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from postings.prices import wrong_price
 
 
 class EmploymentType(models.TextChoices):
@@ -31,11 +34,13 @@ class SalaryUnit(models.TextChoices):
 
 
 class Plan(models.Model):
-    """What a posting costs and how long it stays. Prices are in the currency's minor unit."""
+    """What a posting costs and how long it stays. Prices are in the unit that Stripe charges (postings/prices.py)."""
 
     slug = models.SlugField(unique=True, max_length=50)
     name = models.CharField(max_length=100)
-    amount = models.PositiveIntegerField(help_text="In the currency's minor unit (cents).")
+    amount = models.PositiveIntegerField(
+        help_text="In the smallest unit that Stripe charges (cents): 4900 is 49.00 EUR, 4900 JPY and 49 UGX."
+    )
     currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, upper case.")
     duration_days = models.PositiveSmallIntegerField()
     is_on_sale = models.BooleanField(default=True)
@@ -50,6 +55,14 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """ValidationError at the field of a price that Stripe does not charge."""
+        if self.amount is None or not self.currency:  # type: ignore[redundant-expr] # a field may have been refused
+            return
+        if wrong := wrong_price(self.amount, self.currency):
+            field, text = wrong
+            raise ValidationError({field: text})
 
 
 class PostingState(models.TextChoices):

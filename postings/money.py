@@ -1,4 +1,4 @@
-"""Amounts for people: from the currency's minor unit, by ISO 4217's exponents."""
+"""Salaries, from and to the currency's minor unit, by ISO 4217's exponents. Prices are Stripe's: postings/prices.py."""
 
 from decimal import Decimal
 
@@ -11,11 +11,6 @@ _EXPONENTS = dict.fromkeys(
 def major(amount: int, currency: str) -> Decimal:
     """12345 EUR is 123.45."""
     return Decimal(amount).scaleb(-_EXPONENTS.get(currency.upper(), 2))
-
-
-def formatted(amount: int, currency: str) -> str:
-    """`123.45 EUR`."""
-    return f"{major(amount, currency):,f} {currency.upper()}"
 
 
 def minor(amount: Decimal, currency: str) -> Decimal:

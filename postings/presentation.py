@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from postings.models import Plan, Posting, SalaryUnit
-from postings.money import formatted, major
+from postings.money import major
+from postings.prices import formatted
 
 _MINUTE = timedelta(minutes=1)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbox.clock import Clock, rfc3339
 from sandbox.provider import Json, Origin
+from sandbox.providers.stripe.currencies import charged
 from sandbox.store import Store
 
 SCHEMA = """
@@ -95,11 +96,16 @@ class Ledger:
 
 
 def entry(row: sqlite3.Row) -> Json:
-    """An entry as the ledger shows it; `payment_intent` and `category` stand only where they mean something."""
+    """An entry as the ledger shows it; `payment_intent`, `category` and `charged` stand only where they mean something.
+
+    `charged` is the amount as people read it, by the sandbox's own table of currencies.
+    """
     shown: Json = {name: row[name] for name in row.keys() if name not in ("payment_intent", "category")}  # noqa: SIM118
     shown["at"] = rfc3339(row["at"])
     shown["replayed"] = bool(row["replayed"])
     shown["client_saw_answer"] = bool(row["client_saw_answer"])
+    if row["provider"] == "stripe" and row["amount"] is not None:
+        shown["charged"] = charged(row["amount"], row["currency"])
     for name in ("payment_intent", "category"):
         if row[name] is not None:
             shown[name] = row[name]

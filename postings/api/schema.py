@@ -32,7 +32,9 @@ class PostingForm(PostingSubmission):
 
 
 class Price(serializers.Serializer[Any]):
-    """An amount in the currency's minor unit."""
+    """An amount in the smallest unit that Stripe charges in the currency: ISO 4217's minor unit but in ISK and UGX
+    (hundredths, in whole hundreds) and MGA (whole).
+    """
 
     amount = serializers.IntegerField()
     currency = serializers.CharField()

@@ -174,7 +174,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
         fields = ["slug", "name", "price", "duration_days"]
 
     def get_price(self, plan: Plan) -> Json:
-        """In the currency's minor unit."""
+        """In the unit that Stripe charges (postings/prices.py)."""
         return {"amount": plan.amount, "currency": plan.currency}
 
 

@@ -31,6 +31,7 @@ def _happened(outside: Outside, entry: dict[str, Any]) -> None:
             traces.authorised.append(entry["object_id"])
         case "captured":
             traces.captured.append((entry["object_id"], _money(entry)))
+            traces.charged[entry["object_id"]] = entry["charged"]
             outside.net[entry["currency"]] += entry["amount"]
         case "refunded":
             traces.refunds.append((entry["object_id"], entry["payment_intent"], _money(entry)))

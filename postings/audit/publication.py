@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
+from pipeline.restored import times_restored
 from pipeline.states import OPEN, PipelineState, StepState
 from pipeline.verification import Facts, Violation
 from postings.audit.traces import Traces
 from postings.models import PostingState
+from postings.prices import formatted, major
 
 _ENDED: Final = frozenset({PostingState.PUBLISHED, PostingState.WITHDRAWN, PostingState.EXPIRED})
 _STRIPE: Final = "look the pipeline's id up in Stripe's dashboard; `manage.py reconcile` voids what is safe to void"
@@ -111,8 +114,24 @@ def _wrong_sale(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
         is_paid = (paid_by(facts), price) in traces.captured  # so that only the others are wrong
         others = _beside_own(facts, [intent for intent, _ in traces.captured]) if is_paid else []
         yield _of(facts, "I2", f"one capture of {_shown(price)}", found, _MONEY, others)
+    yield from _wrong_price(facts, traces)
     for intent in traces.holds + traces.open_intents:
         yield _of(facts, "I2", "no intent beside the captured one", f"{intent} is open", _MONEY, [intent])
+
+
+def _wrong_price(facts: Facts, traces: Traces) -> Iterator[Violation]:
+    """I2: the price that the customer was shown is what their card's statement says."""
+    plan = facts.row.input["plan"]
+    shown = major(plan["amount"], plan["currency"])
+    for intent, charged in traces.charged.items():
+        if Decimal(charged) != shown:
+            found = f"{charged} {plan['currency']} were charged"
+            yield _of(facts, "I2", f"{shown} {plan['currency']} charged, as shown", found, _MONEY, [intent])
+    email = facts.of.get("email")
+    sent = email.calls.get("commit.send", {}).get("params", {}).get("mail") if email else None
+    price = formatted(plan["amount"], plan["currency"])
+    if sent and price not in sent["content"][0]["value"]:
+        yield _of(facts, "I2", f"a receipt of {price}", "the receipt names another price", _MONEY)
 
 
 def _wrong_logo(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
@@ -145,7 +164,7 @@ def _wrong_told(facts: Facts, traces: Traces, step: str, kind: str, *, at_least:
     if row is None or (row.state == StepState.SKIPPED and not traces.told[kind]):
         return
     call = row.calls.get("rollback.send" if kind == "not_published" else "commit.send", {})
-    most = call.get("generation", 0)
+    most = call.get("generation", 0) + times_restored(facts.events)
     if not at_least <= traces.told[kind] <= most:
         expected = f"{kind} once" if most == 1 else f"{kind} {at_least} to {most} times"
         yield _of(facts, "I2" if at_least else "I3", expected, f"{traces.told[kind]} times", _MONEY)

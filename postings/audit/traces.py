@@ -13,6 +13,7 @@ class Traces:
 
     authorised: list[str] = field(default_factory=list)  # the intent, each time that money was held
     captured: list[tuple[str, Money]] = field(default_factory=list)  # the intent, what was taken
+    charged: dict[str, str] = field(default_factory=dict)  # by intent, as the card's holder reads it, where it is known
     refunds: list[tuple[str, str, Money]] = field(default_factory=list)  # that this pipeline made: id, intent, what
     holds: list[str] = field(default_factory=list)  # intents that hold money now
     open_intents: list[str] = field(default_factory=list)  # and those that do not, and are not cancelled

@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from pipeline.models import Inbox
 from pipeline.states import Verb
 from pipeline.workflow import Call, Refused, Run, Step, Unavailable, Unknown
-from postings.money import formatted
+from postings.prices import formatted
 from postings.providers import mail
 
 _ACCEPTED = {"processed", "deferred", "delivered", "open", "click"}
@@ -42,10 +42,12 @@ class EmailStep(Step):
         return self._tell(run, self.ends_with, {"url": run.of("posting").get("url", "")})
 
     def rollback(self, run: Run) -> dict[str, str] | None:
-        """Tell that it was not published and not charged. Whoever cancelled it knows."""
-        if run.is_cancelled:
+        """Tell that it was not published, and not charged or refunded. Whoever cancelled it before knows."""
+        is_refunded = bool(run.of("payment").get("refunded"))
+        if run.is_cancelled and not is_refunded:
             return None
-        return self._tell(run, "not_published", {"reason": (run.reason or {}).get("detail", "")})
+        reason = "" if is_refunded else (run.reason or {}).get("detail", "")
+        return self._tell(run, "not_published", {"reason": reason, "is_refunded": is_refunded})
 
     def _tell(self, run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, str]:
         call = run.call("send", {"mail": _rendered(run, kind, context)})

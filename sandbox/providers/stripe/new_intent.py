@@ -6,7 +6,7 @@ import secrets
 
 from sandbox.provider import Json
 from sandbox.providers.stripe import objects
-from sandbox.providers.stripe.currencies import CURRENCIES, LARGEST_AMOUNT, smallest_amount
+from sandbox.providers.stripe.currencies import CURRENCIES, LARGEST_AMOUNT, smallest_amount, step
 from sandbox.providers.stripe.errors import invalid
 from sandbox.providers.stripe.params import Params
 
@@ -144,6 +144,9 @@ def _amount(params: Params, currency: str) -> int:
     if amount < smallest:
         message = f"Amount must be at least {smallest} in the smallest unit of {currency}"
         raise invalid(message, param="amount", code="amount_too_small")
+    if amount % step(currency):
+        message = f"Invalid amount: in {currency} it must be divisible by {step(currency)}"
+        raise invalid(message, param="amount", code="parameter_invalid_integer")
     if amount > LARGEST_AMOUNT:
         message = f"Amount must be no more than {LARGEST_AMOUNT} in the smallest unit of {currency}"
         raise invalid(message, param="amount", code="amount_too_large")
