@@ -7,6 +7,7 @@ personal. So a submission that is repeated years later still finds the pipeline 
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from django.db.models import Q
 from django.utils.module_loading import import_string
 
 from pipeline import marks
+from pipeline.addresses import BadAddress, normalised
 from pipeline.conf import conf
 from pipeline.db import Statement
 from pipeline.errors import IllegalAction
@@ -98,7 +100,12 @@ def erase(pipeline: uuid.UUID, *, by: str, reason: str) -> bool:
 
 
 def holding(address: str) -> list[uuid.UUID]:
-    """The pipelines whose input holds this email address, or whose user has it. Reads the whole table, in pages."""
+    """The pipelines whose input holds this email address, or whose user has it. Reads the whole table, in pages.
+
+    An international domain may be written either way.
+    """
+    with suppress(BadAddress):
+        address = normalised(address.strip())
     found = list(_submitted_with(address.strip().casefold()))
     owned = Pipeline.objects.filter(user__email__iexact=address.strip(), reaped_at=None)
     also = [each for name in conf().ALSO_HOLDING for each in import_string(name)(address.strip())]

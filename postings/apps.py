@@ -11,4 +11,4 @@ class PostingsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from postings import checks  # noqa: F401
+        from postings import checks, plan_checks  # noqa: F401

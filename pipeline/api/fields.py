@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import URLValidator
 from rest_framework import serializers
 
+from pipeline.addresses import LONGEST, BadAddress, normalised
 from pipeline.api.cards import has_card_number
 
 LONGEST_TEXT: Final = 40_000  # characters that are composed: a field has half as many, and each may be sent in two
@@ -152,9 +153,21 @@ class Address(Line):
 
 
 class Email(Line, serializers.EmailField):
-    """An email address."""
+    """An email address that mail services take (pipeline/addresses.py)."""
 
-    default_error_messages = {"invalid": "Send an email address such as jobs@example.com."}
+    default_error_messages = {"invalid_email": "Send an email address such as jobs@example.com. {why}"}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": LONGEST} | kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        """The address as people write it, its domain in lower case."""
+        try:
+            return normalised(super().to_internal_value(data))
+        except BadAddress as bad:
+            raise serializers.ValidationError(
+                self.error_messages["invalid_email"].format(why=bad), code="invalid"
+            ) from bad
 
 
 class Flag(NoCard, serializers.BooleanField):

@@ -11,6 +11,7 @@ from django.conf import settings
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
+from pipeline.addresses import as_sent
 from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
@@ -23,8 +24,8 @@ def message(
 ) -> dict[str, Any]:
     """The body of one mail, as it will be stored and sent."""
     return {
-        "personalizations": [{"to": [{"email": to}], "custom_args": dict(custom_args)}],
-        "from": {"email": settings.MAIL_FROM, "name": settings.MAIL_FROM_NAME},
+        "personalizations": [{"to": [{"email": as_sent(to)}], "custom_args": dict(custom_args)}],
+        "from": {"email": as_sent(settings.MAIL_FROM), "name": settings.MAIL_FROM_NAME},
         "subject": " ".join(subject.split()),  # no line of a header can be smuggled in
         "content": [{"type": "text/plain", "value": text}, {"type": "text/html", "value": html}],
         "categories": [category],

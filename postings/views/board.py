@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from pipeline.addresses import as_sent
 from pipeline.workflow import Refused, StepFailure
 from postings.descriptions import description_of
 from postings.models import Posting, PostingState
@@ -63,7 +64,7 @@ def job(request: HttpRequest, slug: str) -> HttpResponse:
         "posting": posting,
         "canonical": url,
         "description": description,
-        "mailto": f"mailto:{quote(posting.apply_email, safe='@')}",
+        "mailto": f"mailto:{quote(as_sent(posting.apply_email), safe='@')}",
         "structured_data": as_script(data),
     }
     return render(request, "postings/job.html", context)

@@ -11,7 +11,7 @@ from django.test import Client
 from pipeline.models import Step
 from pipeline.testing import ScriptedBroker, drain
 from pipeline.verification import violations
-from postings.checks import check_prices
+from postings.plan_checks import check_prices
 from postings.models import Plan
 from postings.prices import CURRENCIES, LARGEST, formatted, major, wrong_price
 from sandbox.providers.stripe import currencies as stripes
@@ -144,7 +144,7 @@ def test_a_price_that_stripe_does_not_charge_is_refused_and_one_that_is_there_is
         call_command("plan", "odd", name="Odd", amount=amount, currency=currency, days=30)
     plan.save()  # as one from before, or by SQL
     (found,) = check_prices(None, databases=["default"])
-    assert (found.id, "odd" in found.msg) == ("postings.E001", True)
+    assert (found.id, "odd" in found.msg) == ("postings.E101", True)
     Plan.objects.update(is_on_sale=False)
     assert check_prices(None, databases=["default"]) == []
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from pipeline.addresses import as_sent
 from pipeline.once import Once
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
@@ -58,7 +59,7 @@ def create(*, id: str, email: str, reference: str, password: str) -> None:
     """Create the user banned. Raises EmailExists; Unknown when the id exists (GoTrue answers 500 for that)."""
     attributes: Any = {
         "id": id,
-        "email": email,
+        "email": as_sent(email),
         "password": password,
         "email_confirm": False,
         "ban_duration": FOR_EVER,

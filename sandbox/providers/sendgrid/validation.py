@@ -8,7 +8,11 @@ from typing import Any
 from sandbox.provider import Json
 from sandbox.providers.sendgrid.errors import Complaint
 
-ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
+# ASCII alone, without quotes or comments; a domain of two labels at least, the last one with a letter.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+ADDRESS = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}")
+LONGEST_ADDRESS = 254
 LONGEST_SCHEDULE = 72 * 3_600  # seconds
 CUSTOM_ARGS_BYTES = 10_000
 FIELDS = frozenset(
@@ -68,7 +72,7 @@ def complaints(mail: Any, now: float) -> list[Complaint]:
 
 
 def is_address(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 320 and ADDRESS.fullmatch(value) is not None
+    return isinstance(value, str) and len(value) <= LONGEST_ADDRESS and ADDRESS.fullmatch(value) is not None
 
 
 def _personalizations(mail: Json) -> list[Complaint]:
