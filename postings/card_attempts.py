@@ -22,7 +22,13 @@ SOON: Final = timedelta(seconds=1)
 _MARK: Final = "card_asked"  # in the payment step's data: its bank is asked, or was
 
 # The payment's errors that do not speak against the card.
-_NOT_THE_CARD: Final = ("customer_timed_out", "hold_expired", "payment_cancelled", "staging_timed_out")
+_NOT_THE_CARD: Final = (
+    "customer_timed_out",
+    "hold_expired",
+    "payment_cancelled",
+    "payment_refunded",
+    "staging_timed_out",
+)
 _BACKWARD: Final = (PipelineState.ROLLING_BACK, PipelineState.ROLLED_BACK)
 
 

@@ -162,8 +162,11 @@ class Email(Line, serializers.EmailField):
 
     def to_internal_value(self, data: Any) -> str:
         """The address as people write it, its domain in lower case."""
+        text = super().to_internal_value(data)
+        if len(text) > (self.max_length or LONGEST):
+            return text  # refused for that, by the validators
         try:
-            return normalised(super().to_internal_value(data))
+            return normalised(text)
         except BadAddress as bad:
             raise serializers.ValidationError(
                 self.error_messages["invalid_email"].format(why=bad), code="invalid"

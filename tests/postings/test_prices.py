@@ -11,8 +11,8 @@ from django.test import Client
 from pipeline.models import Step
 from pipeline.testing import ScriptedBroker, drain
 from pipeline.verification import violations
-from postings.plan_checks import check_prices
 from postings.models import Plan
+from postings.plan_checks import check_prices
 from postings.prices import CURRENCIES, LARGEST, formatted, major, wrong_price
 from sandbox.providers.stripe import currencies as stripes
 from tests.postings.conftest import Outside

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('postings', '0006_by_age'),
+        ('postings', '0008_news'),
     ]
 
     operations = [
