@@ -254,6 +254,8 @@ REST_FRAMEWORK: dict[str, Any] = {
         "submit": None if DEMO else env.text("RATE_SUBMIT", "30/min"),
         "read": None if DEMO else env.text("RATE_READ", "600/min"),
         "act": None if DEMO else env.text("RATE_ACT", "60/min"),
+        "login": env.text("RATE_LOGIN", "10/min"),  # of one address, in the demo too: each costs half a second
+        "login_name": env.text("RATE_LOGIN_NAME", "20/min"),  # of one name from anywhere: more are slowed down
     },
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {

@@ -8,6 +8,7 @@ from django.urls import include, path, re_path
 from config.docs import docs, schema
 from config.errors import unknown_route
 from config.health import healthz, readyz
+from config.login import login
 from config.metrics import metrics
 from postings.api import webhooks
 
@@ -32,6 +33,7 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("admin/login/", login),
     path("admin/", admin.site.urls),
     path("", include("postings.urls")),
 ]

@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponseBase
 from config.web import limits
 from pipeline.api.problems import Problem
 
-_WORD: Final = r"[!#$%&'+.^_`|~0-9A-Za-z\-]{1,100}"  # RFC 9110's without `*`, which marks RFC 2231's charsets
-_VALUE: Final = rf'(?:{_WORD}|"[^"\\\x00-\x1f\x7f-\xff]{{0,200}}")'
+_WORD: Final = r"[!#$%&'+.^_`|~0-9A-Za-z\-]+"  # RFC 9110's without `*`, which marks RFC 2231's charsets
+_VALUE: Final = rf'(?:{_WORD}|"[^"\\\x00-\x1f\x7f-\xff]*")'
 _MEDIA_TYPE: Final = re.compile(rf"({_WORD}/{_WORD})((?:[ \t]*;[ \t]*{_WORD}={_VALUE})*)[ \t]*;?[ \t]*")
 _PARAMETER: Final = re.compile(rf"({_WORD})=({_VALUE})")
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046
