@@ -1,4 +1,4 @@
-"""Forms with files are read by the API's parser everywhere: bounded, and none of their files is lost."""
+"""Forms with files are read by the API's parser everywhere: none of their files is lost."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

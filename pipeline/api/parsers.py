@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import IO, Any, Final
 
 from django.conf import settings
-from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, QueryDict
 from django.http.multipartparser import MultiPartParser as DjangoMultiPartParser
 from django.http.multipartparser import MultiPartParserError
@@ -19,7 +18,6 @@ DEEPEST: Final = 16  # levels of lists and objects: far more than any field has
 # Commas and opening brackets, those within texts too. Each value costs many times its bytes when it is parsed:
 # without a bound 4 MiB of `[],` take a second and 200 MiB.
 MOST_VALUES: Final = 50_000
-MOST_PARTS: Final = 1_200  # of a form: Django takes 1,000 fields and 100 files, and looks at the others in vain
 
 
 class StrictJSONParser(JSONParser):
@@ -78,30 +76,11 @@ def read_strictly(request: HttpRequest) -> None:
 
 
 class _Parts(DjangoMultiPartParser):
-    """What Django does not: count parts that have no name, and keep a file whose name is none (`.`, `/`)."""
-
-    def __init__(self, meta: Mapping[str, Any], stream: Any, *options: Any) -> None:
-        super().__init__(meta, stream, *options)
-        self._input_data = _Counted(stream, b"--" + self._boundary)  # type: ignore[attr-defined] # not in the stubs
+    """Keeps a file whose name is none (`.`, `/`), which Django drops without a word."""
 
     def sanitize_file_name(self, file_name: str) -> str:
         """A name for every file."""
         return super().sanitize_file_name(file_name) or "unnamed"
-
-
-class _Counted:
-    """A form's bytes, as far as they begin no more parts than there may be."""
-
-    def __init__(self, stream: Any, mark: bytes) -> None:
-        self._stream, self._mark, self._parts = stream, mark, 0
-
-    def read(self, size: int | None = None) -> bytes:
-        """The next bytes; TooManyFieldsSent."""
-        part: bytes = self._stream.read(size)
-        self._parts += part.count(self._mark)
-        if self._parts > MOST_PARTS:
-            raise TooManyFieldsSent("The form has too many parts.")
-        return part
 
 
 def check_length(request: Request) -> None:
