@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.core.files.uploadedfile import UploadedFile
 
-from pipeline.api.acceptance import Acceptance, Invalid, Valid
+from pipeline.api.acceptance import Acceptance, Busy, Invalid, Valid
 from pipeline.api.fields import LONGEST_TEXT, as_flag, as_whole, normal
 from pipeline.api.problems import FieldError, field_errors
 from postings import captcha, card_attempts, logo
@@ -21,6 +21,7 @@ from postings.api.serializers import PostingSubmission
 from postings.models import Plan
 from postings.workflow import PublishPosting
 
+PATIENCE: Final = 2.0  # seconds that a request waits for its turn to decode a logo
 FIELDS: Final = tuple(PostingSubmission().fields)  # the names, in API.md's order
 FLAGS: Final = frozenset({"remote"})
 NUMBERS: Final = frozenset({"salary_min", "salary_max"})
@@ -46,15 +47,16 @@ class PostingAcceptance(Acceptance):
         serializer = PostingSubmission(data=_given(fields))
         if not serializer.is_valid():
             errors += field_errors(serializer.errors)
-        picture = b""
+        parts = None
         try:
-            picture = logo_bytes(fields.get("logo"))
-            if picture:
-                logo.check(picture)
+            if raw := logo_bytes(fields.get("logo")):
+                parts = logo.inspect(raw)
         except logo.BadLogo as error:
-            errors.append({"field": "logo", "code": error.code, "detail": str(error)})
+            errors.append(_wrong_logo(error))
         errors += _misplaced(fields)
         errors += captcha.missing(fields)
+        # Decoding costs most and comes last, but for the captcha: its token is good for one request alone.
+        picture = _stored_form(parts) if parts and not errors else b""
         if errors := errors or captcha.refused(fields):
             raise Invalid(sorted(errors, key=_position))
         return _valid(serializer.validated_data, picture)
@@ -89,6 +91,20 @@ def _sent(value: Any) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise logo.BadLogo("invalid_base64", "The logo is not base64 (RFC 4648).") from error
+
+
+def _wrong_logo(error: logo.BadLogo) -> FieldError:
+    return {"field": "logo", "code": error.code, "detail": str(error)}
+
+
+def _stored_form(parts: logo.Parts) -> bytes:
+    """What is kept of the logo; Invalid when it does not decode, Busy when too many others are being decoded."""
+    try:
+        return logo.stored_form(parts, PATIENCE)
+    except logo.BadLogo as error:
+        raise Invalid([_wrong_logo(error)]) from error
+    except logo.NoRoom as error:
+        raise Busy("Too many logos are being read just now: repeat this request with the same key.") from error
 
 
 def _valid(values: Mapping[str, Any], picture: bytes) -> Valid:

@@ -43,6 +43,10 @@ class NotKnown(PipelineError):
     """It is not known whether the submission was accepted: repeating it with the same key is safe."""
 
 
+class Busy(NotKnown):
+    """Nothing was accepted: the submission is too costly to check just now. Its text is for the client."""
+
+
 @dataclass(frozen=True, slots=True)
 class Valid:
     """What a valid submission becomes. `secrets` in clear: they are encrypted when stored."""

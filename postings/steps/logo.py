@@ -1,12 +1,15 @@
 """The company's logo in object storage: an immutable key that says nothing, invisible until the posting shows it."""
 
 import hashlib
+from typing import Final
 
 from pipeline.states import Verb
-from pipeline.workflow import Call, Refused, Run, Skip, Step
-from postings.picture import as_png
+from pipeline.workflow import Call, Refused, Run, Skip, Step, Unavailable
+from postings import logo
 from postings.providers import storage
 from postings.steps.naming import name_of
+
+PATIENCE: Final = 10.0  # seconds that a job waits for its turn to decode, within its lease
 
 
 class LogoStep(Step):
@@ -19,10 +22,10 @@ class LogoStep(Step):
     provider = "storage"
 
     def stage(self, run: Run) -> dict[str, str] | Skip:
-        """Re-encode without metadata and upload. The key is stored before the first send."""
+        """Upload. The key is stored before the first send."""
         if not run.input["has_logo"]:
             return Skip("no logo")
-        picture = as_png(run.attachment("logo"))
+        picture = _plain(run.attachment("logo"))
         call = run.call("put", {"key": _key(run)})
         digest = hashlib.sha256(picture).hexdigest()
         self._put(run, call, picture, digest)
@@ -47,3 +50,20 @@ class LogoStep(Step):
 
 def _key(run: Run) -> str:
     return f"{storage.PREFIX}{name_of('logo', run)}.png"
+
+
+def _plain(raw: bytes) -> bytes:
+    """The picture as it is stored. The request has made it so; only what an older release took in is decoded here."""
+    try:
+        parts = logo.inspect(raw)
+        return raw if logo.is_plain(parts) else logo.stored_form(parts, PATIENCE)
+    except logo.BadLogo as error:
+        raise Refused(
+            error.code,
+            "the logo does not decode",
+            title="Logo not readable",
+            message="The logo could not be read. Nothing was charged: please choose another picture.",
+            field="logo",
+        ) from error
+    except logo.NoRoom as error:
+        raise Unavailable("decoders_busy", "too many logos are being decoded in this process") from error

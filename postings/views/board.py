@@ -15,15 +15,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from pipeline.addresses import as_sent
-from pipeline.workflow import Refused, StepFailure
 from postings.descriptions import description_of
 from postings.models import Posting, PostingState
-from postings.providers import storage
 from postings.structured_data import as_script, job_posting
 
 PAGE_SIZE: Final = 20
-LOGO_MAX_AGE: Final = 86_400  # seconds; a posting's logo never changes, but the posting may be taken down
-STORAGE_RETRY: Final = 5  # seconds after which a browser may ask for a logo again
 
 
 @require_safe
@@ -50,8 +46,8 @@ def board(request: HttpRequest) -> HttpResponse:
 @require_safe
 def job(request: HttpRequest, slug: str) -> HttpResponse:
     """One job with its structured data; 410 once it was withdrawn or has expired, 404 if it was never public."""
-    posting = _once_public(slug)
-    if not _is_open(posting):
+    posting = once_public(slug)
+    if not is_open(posting):
         is_withdrawn = posting.state == PostingState.WITHDRAWN
         why = "It was withdrawn." if is_withdrawn else "Its time on the board has ended."
         gone = {"heading": "This job is no longer open", "text": why}
@@ -70,32 +66,13 @@ def job(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "postings/job.html", context)
 
 
-@require_safe
-def logo(request: HttpRequest, slug: str) -> HttpResponse:
-    """The PNG from object storage, by the job's public address; 503 while the storage is away."""
-    posting = _once_public(slug)
-    if not posting.logo_key or not _is_open(posting):
-        raise Http404("This job has no logo.")
-    try:
-        picture = storage.read(posting.logo_key)
-    except Refused as missing:
-        raise Http404("This job has no logo.") from missing
-    except StepFailure:
-        retry = {"Retry-After": str(STORAGE_RETRY), "Cache-Control": "no-store"}
-        return HttpResponse("The logo is not available just now.", "text/plain", status=503, headers=retry)
-    headers = {
-        "Content-Disposition": "inline",
-        "Cache-Control": f"public, max-age={LOGO_MAX_AGE}",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return HttpResponse(picture, "image/png", headers=headers)
-
-
-def _once_public(slug: str) -> Posting:
+def once_public(slug: str) -> Posting:
+    """The posting of this address; Http404 when it was never public."""
     return get_object_or_404(Posting.objects.exclude(state=PostingState.HIDDEN), slug=slug)
 
 
-def _is_open(posting: Posting) -> bool:
+def is_open(posting: Posting) -> bool:
+    """Whether it is published and has not expired."""
     if posting.state != PostingState.PUBLISHED or posting.expires_at is None:
         return False
     return posting.expires_at > timezone.now()

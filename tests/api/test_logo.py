@@ -1,7 +1,6 @@
 """The logo is decided by its bytes; whatever is no picture is a 400 for its field."""
 
 import base64
-import struct
 import uuid
 import zlib
 from io import BytesIO
@@ -11,9 +10,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image
 
-from pipeline.models import Pipeline
-from postings import logo
+from pipeline.models import Attachment, Pipeline
+from postings import logo, submission
+from tests import pictures_worst
 from tests.api.conftest import NOTHING, URL, picture, rows, wrong
+from tests.pictures import png_file
 
 
 def animated(kind):
@@ -23,22 +24,9 @@ def animated(kind):
     return out.getvalue()
 
 
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
 def bomb(width, height):
     """A PNG of a few kilobytes that says it has that many pixels."""
-    rows_of_zeros = zlib.compress(b"\0" * 1_000_000, 9)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows_of_zeros) + chunk(b"IEND", b"")
-
-
-def text_bomb():
-    """A PNG whose compressed text unpacks to 200 MB."""
-    text = b"Comment\0\0" + zlib.compress(b"\0" * 200_000_000, 9)
-    whole = picture()
-    return whole[:33] + chunk(b"zTXt", text) + whole[33:]
+    return png_file((width, height, 8, 2, 0, 0, 0), zlib.compress(b"\0" * 1_000_000, 9))
 
 
 GIF = picture(kind="GIF")
@@ -63,7 +51,8 @@ BAD = {
     "4097 pixels high": (picture((1, 4097)), "logo_dimensions"),
     "a decompression bomb": (bomb(60_000, 60_000), "logo_dimensions"),
     "a bomb below Pillow's own limit": (bomb(9_000, 9_000), "logo_dimensions"),
-    "a bomb of text": (text_bomb(), "logo_unreadable"),
+    "a bomb of text": (pictures_worst.png_text(b"zTXt", 20 << 20), "logo_unreadable"),
+    "400 scans": (pictures_worst.many_scans(400, (64, 64)), "logo_too_complex"),
     "animated webp": (animated("WEBP"), "logo_animated"),
     "animated png": (animated("PNG"), "logo_animated"),
     "2 MiB and 1 byte": ((picture() + b"\0" * 2_097_153)[:2_097_153], "logo_too_large"),
@@ -82,14 +71,7 @@ def test_what_is_no_logo_is_an_error_of_its_field(post, fields, name):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("size", [(1, 1), (4096, 4096), (4096, 1)])
 def test_a_picture_within_the_limits_is_a_logo(kind, size):
-    logo.check(picture(size, kind))
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16"])
-def test_every_kind_of_pixel_is_taken(mode):
-    out = BytesIO()
-    Image.new(mode, (8, 8)).save(out, "PNG")
-    logo.check(out.getvalue())
+    logo.stored_form(logo.inspect(picture(size, kind)), 0)
 
 
 @pytest.mark.parametrize(
@@ -190,3 +172,71 @@ def test_a_file_is_kept_though_the_csrf_check_has_read_the_form_first(fields, pl
     assert wrong(client.post(URL, body, content_type="multipart/form-data; boundary=x", headers=headers)) == {
         "logo": "logo_format"
     }
+
+
+# --- decoded once, and last ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The sizes of the pictures that were decoded."""
+    sizes = []
+    normalise = logo.normalise
+    monkeypatch.setattr(logo, "normalise", lambda parts: sizes.append((parts.width, parts.height)) or normalise(parts))
+    return sizes
+
+
+def encoded(raw):
+    return base64.b64encode(raw).decode()
+
+
+def test_a_logo_is_decoded_once_when_everything_else_is_right(post, fields, decoded):
+    assert post(fields | {"logo": encoded(picture())}).status_code == 202
+    assert decoded == [(64, 32)]
+
+
+def test_a_logo_is_not_decoded_while_another_field_is_wrong(post, fields, decoded):
+    assert set(wrong(post(fields | {"title": "", "logo": encoded(picture())}))) == {"title"}
+    assert set(wrong(post({"logo": encoded(pictures_worst.webp_bomb())}))) > {"title", "plan", "contact_email"}
+    assert decoded == []
+
+
+def test_a_bad_logo_stands_in_one_answer_with_the_other_wrong_fields(post, fields, decoded):
+    cut_off = picture((300, 300))[:-200]
+    for raw, code in ((SVG, "logo_svg"), (animated("WEBP"), "logo_animated"), (cut_off, "logo_unreadable")):
+        assert wrong(post(fields | {"title": "", "logo": encoded(raw)})) == {"title": "required", "logo": code}
+    assert decoded == []
+
+
+def test_a_logo_that_fails_only_in_decoding_is_an_error_of_its_field(post, fields, decoded):
+    whole = picture((300, 300), "JPEG")
+    assert wrong(post(fields | {"logo": encoded(whole[: len(whole) // 2])})) == {"logo": "logo_unreadable"}
+    assert decoded == [(300, 300)]
+    assert rows() == NOTHING
+
+
+def test_a_repeated_submission_decodes_nothing(post, fields, decoded):
+    body = fields | {"logo": encoded(picture())}
+    assert [post(body, key="one-and-the-same").status_code for _ in range(3)] == [202] * 3
+    assert len(decoded) == 1
+
+
+def test_what_is_kept_is_the_picture_as_it_will_be_stored(post, fields):
+    raw = picture((1000, 500), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0CANARY")
+    assert post(fields | {"logo": encoded(raw)}).status_code == 202
+    kept = bytes(Attachment.objects.get().content)
+    assert logo.is_plain(logo.inspect(kept))
+    assert Image.open(BytesIO(kept)).size == (512, 256)
+    assert b"CANARY" not in kept
+
+
+def test_without_room_to_decode_the_customer_is_asked_to_come_again(post, fields, decoded, monkeypatch):
+    monkeypatch.setattr(submission, "PATIENCE", 0.01)
+    body = fields | {"logo": encoded(picture())}
+    with logo.ROOM.take(logo.ROOM.size, 0):
+        busy = post(body, key="come-again")
+        assert post(fields).status_code == 202  # without a logo nothing is waited for
+    assert busy.status_code == 503
+    assert int(busy["Retry-After"]) > 0
+    assert decoded == []
+    assert post(body, key="come-again").status_code == 202

@@ -5,8 +5,6 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from postings.providers import storage
-
 pytestmark = pytest.mark.django_db
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
@@ -124,48 +122,3 @@ def test_the_pages_hold_the_content_security_policy(client, publish, address):
     page = answer.content.decode()
     inline = re.findall(r"<script(?![^>]*(?:src=|application/ld\+json))|\son\w+=|style=|javascript:", page)
     assert inline == []
-
-
-# --- the logo ----------------------------------------------------------------------------------------
-
-
-def stored(posting, png):
-    key = f"logos/{posting.slug}.png"
-    storage.put_new(key, png, content_type="image/png", reference=str(posting.pipeline_id), digest="0" * 64)
-    posting.logo_key = key
-    posting.save()
-
-
-def test_a_logo_comes_from_object_storage(outside, client, publish, png):
-    posting = publish()
-    stored(posting, png)
-    answer = client.get(f"/jobs/{posting.slug}/logo")
-    assert answer.content == png
-    assert answer["Content-Type"] == "image/png"
-    assert answer["X-Content-Type-Options"] == "nosniff"
-    assert answer["Content-Disposition"] == "inline"
-    assert "public, max-age=" in answer["Cache-Control"]
-    assert posting.logo_key not in str(answer.headers)
-
-
-def test_without_a_logo_there_is_none(outside, client, publish):
-    assert client.get(f"/jobs/{publish().slug}/logo").status_code == 404
-    missing = publish(logo_key="logos/gone.png")
-    assert client.get(f"/jobs/{missing.slug}/logo").status_code == 404
-
-
-@pytest.mark.parametrize("changed", [{"state": "hidden"}, {"expires_at": timezone.now() - timedelta(days=1)}])
-def test_a_logo_is_public_only_with_its_job(outside, client, publish, png, changed):
-    posting = publish(**changed)
-    stored(posting, png)
-    assert client.get(f"/jobs/{posting.slug}/logo").status_code == 404
-
-
-@pytest.mark.parametrize("kind", ["down", "error_before", "truncate"])
-def test_while_storage_is_away_the_logo_is_to_be_asked_for_again(outside, client, publish, png, kind):
-    posting = publish()
-    stored(posting, png)
-    outside.fault("s3", "objects.get", kind)
-    answer = client.get(f"/jobs/{posting.slug}/logo")
-    assert answer.status_code == 503
-    assert int(answer["Retry-After"]) > 0

@@ -160,9 +160,9 @@ def fields(plan: Plan, **changed: Any) -> dict[str, Any]:
 def submit(broker: ScriptedBroker, plan: Plan, logo: bytes) -> Callable[..., uuid.UUID]:
     """Start a pipeline as the accept view does; keyword arguments replace fields."""
 
-    def made(card: str = "pm_card_visa", **changed: Any) -> uuid.UUID:
+    def made(card: str = "pm_card_visa", *, picture: bytes = logo, **changed: Any) -> uuid.UUID:
         given = fields(plan, payment_method=card, **changed)
-        attachments = {"logo": logo} if given["has_logo"] else {}
+        attachments = {"logo": picture} if given["has_logo"] else {}
         return start(PublishPosting, input=given, key=uuid.uuid4().hex, attachments=attachments).id
 
     return made

@@ -12,6 +12,7 @@ from PIL import Image
 from pipeline import actions
 from pipeline.models import Attachment, Inbox, Pipeline, Step
 from pipeline.testing import ScriptedBroker, crash_at, drain, state_of
+from postings import logo as pictures
 from postings import markdown
 from postings.models import Posting
 from postings.providers import storage
@@ -33,6 +34,37 @@ def test_a_logo_is_stored_as_a_plain_png_under_a_key_that_says_nothing(
         assert (picture.format, picture.size) == ("PNG", (64, 32))
     assert str(pipeline) not in posting.logo_key
     assert "acme" not in posting.logo_key.lower()
+
+
+def test_what_the_request_has_made_ready_is_stored_as_it_is(
+    outside: Outside, broker: ScriptedBroker, submit: Submit, logo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = pictures.stored_form(pictures.inspect(logo), 0)
+    pipeline = submit(picture=ready)
+    monkeypatch.setattr(Image, "open", None)  # nobody decodes it again
+    assert drain(pipeline, broker) == "committed"
+    assert storage.read(Posting.objects.get(pipeline_id=pipeline).logo_key) == ready
+
+
+def test_a_logo_of_an_older_release_that_does_not_decode_is_refused(
+    outside: Outside, broker: ScriptedBroker, submit: Submit, logo: bytes
+) -> None:
+    pipeline = submit(picture=logo[: len(logo) // 2])
+    assert drain(pipeline, broker) == "rolled_back"
+    assert (Pipeline.objects.get(pk=pipeline).error or {})["code"] == "logo_unreadable"
+    assert outside.effects(pipeline) == []
+
+
+def test_without_room_to_decode_the_logo_is_tried_again(
+    outside: Outside, broker: ScriptedBroker, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postings.steps.logo.PATIENCE", 0.01)
+    pipeline = submit()
+    with pictures.ROOM.take(pictures.ROOM.size, 0):
+        broker.deliver_all()
+    step = Step.objects.get(pipeline_id=pipeline, name="logo")
+    assert (step.state, (step.error or {})["code"]) == ("staging", "decoders_busy")
+    assert drain(pipeline, broker) == "committed"
 
 
 def test_a_logo_is_erased_from_the_database_once_it_is_staged(

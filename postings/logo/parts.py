@@ -1,0 +1,27 @@
+"""What a picture file consists of, as far as a logo needs it. Found without decoding a pixel."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["PNG", "JPEG", "WEBP"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`pixels` is the file without its metadata: decoders see nothing else.
+
+    `memory` is what decoding takes at most, in bytes. `transparent` is the one transparent colour of a picture
+    without an alpha channel, in units of `depth` bits.
+    """
+
+    kind: Kind
+    width: int
+    height: int
+    pixels: bytes
+    memory: int
+    profile: bytes = b""
+    orientation: int = 1
+    gamma: float | None = None
+    depth: int = 8
+    transparent: tuple[int, ...] = ()
+    is_plain: bool = False  # nothing but the pixels of a PNG of 8 bits a channel, as `encode` writes it
