@@ -44,7 +44,7 @@ def encode(picture: Image.Image) -> bytes:
     """A PNG of pixels alone."""
     out = BytesIO()
     picture.info.clear()
-    picture.save(out, "PNG", compress_level=9)
+    picture.save(out, "PNG")
     return out.getvalue()
 
 

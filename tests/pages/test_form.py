@@ -6,7 +6,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError
 from django.test import Client
 
-from pipeline.api.acceptance import NotKnown, TooManyRefused
+from pipeline.api.acceptance import Busy, NotKnown, TooManyRefused
 from pipeline.models import Attachment, Pipeline
 from pipeline.start import TooManyOpen
 
@@ -238,6 +238,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(client, typed):
         (TooManyOpen("There are 20 unfinished submissions already."), 429, "20 unfinished"),
         (TooManyRefused("Too many cards were refused.", timedelta(minutes=7)), 429, "cards"),
         (NotKnown("?"), 503, "accepted at most once"),
+        (Busy("?"), 503, "accepted at most once"),
         (OperationalError("?"), 503, "accepted at most once"),
     ],
 )
