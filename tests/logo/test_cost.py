@@ -206,6 +206,7 @@ def test_no_more_is_taken_than_there_is():
             with lock:
                 inside[0] += min(amount, 10)
                 most[0] = max(most[0], inside[0])
+            threading.Event().wait(0.005)  # so that others would come in, if they could
             with lock:
                 inside[0] -= min(amount, 10)
 
