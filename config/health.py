@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from datetime import timedelta
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from config.celery import app as celery
 from pipeline import circuit
+from pipeline.providers import budget
 from postings.providers import mail, storage, stripe
 
 PATIENCE: Final = 2.0  # seconds for all checks together: a balancer asks every few seconds
@@ -79,7 +81,8 @@ class Outside:
 
 def _asked(check: Callable[[], bool]) -> str:
     try:
-        return UP if check() else DOWN
+        with budget.at_most(timedelta(seconds=PATIENCE)):
+            return UP if check() else DOWN
     except Exception:  # noqa: BLE001 - SDKs, settings, sockets: whatever it is, it is not up
         return DOWN
 

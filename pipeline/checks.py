@@ -214,10 +214,11 @@ def _is_function(path: str) -> bool:
 
 
 def _wrong_margin() -> list[CheckMessage]:
-    if timedelta(0) < conf().LEASE_MARGIN < conf().LEASE:
+    if timedelta(0) < conf().CALL_TIME < conf().LEASE_MARGIN < conf().LEASE:
         return []
-    hint = "An effect begins only while more than the margin is left of the lease: 15 of 60 seconds, for example."
-    return [Error("PIPELINE['LEASE_MARGIN'] is not between 0 and the lease.", hint=hint, id="pipeline.E005")]
+    hint = "An effect begins only while more than the margin is left of the lease, in which one call and its record "
+    hint += "have to fit: 10, 15 and 60 seconds, for example."
+    return [Error("PIPELINE['LEASE_MARGIN'] is not between CALL_TIME and the lease.", hint=hint, id="pipeline.E005")]
 
 
 def _wrong_reconciling() -> list[CheckMessage]:
@@ -250,9 +251,11 @@ def _wrong_broker(celery: Any) -> list[CheckMessage]:
 
 
 def _wrong_ladder(celery: Any) -> list[CheckMessage]:
-    """Each limit is smaller than the next: the task's soft and hard ones, the lease, the visibility timeout."""
+    """Each limit is smaller than the next: a call's, an attempt's, the task's, the lease, the visibility timeout."""
     seconds = timedelta(seconds=1)
     rungs: list[tuple[str, float | None]] = [
+        ("PIPELINE['CALL_TIME']", conf().CALL_TIME / seconds),
+        ("PIPELINE['ATTEMPT_TIME'] after GO_ON_FOR", (conf().ATTEMPT_TIME + conf().GO_ON_FOR) / seconds),
         ("CELERY_TASK_SOFT_TIME_LIMIT", celery.task_soft_time_limit),
         ("CELERY_TASK_TIME_LIMIT", celery.task_time_limit),
         ("PIPELINE['LEASE']", conf().LEASE / seconds),
@@ -263,8 +266,8 @@ def _wrong_ladder(celery: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{lower} ({_told(low)}) is not smaller than {upper} ({_told(high)}).",
-            hint="A job's process has to be ended before its lease is over, and its lease before the broker "
-            "delivers the message again: 35, 45, 60 and 300 seconds, for example.",
+            hint="A job's calls have to end before its task is stopped, its process before its lease is over, and its "
+            "lease before the broker delivers the message again: 10, 30, 35, 45, 60 and 300 seconds, for example.",
             id="pipeline.E101",
         )
         for (lower, low), (upper, high) in pairwise(rungs)

@@ -15,13 +15,20 @@ from pipeline.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class Conf:
-    """Durations are timedeltas. The time ladder, each smaller than the next: one provider call, the task's
-    soft and hard limits (Celery's settings), `LEASE`, the broker's visibility timeout (checked at start).
+    """Durations are timedeltas. The time ladder, each smaller than the next: `CALL_TIME`, `ATTEMPT_TIME` after
+    `GO_ON_FOR`, the task's soft and hard limits (Celery's settings), `LEASE`, the broker's visibility timeout (checked
+    at start).
     """
 
     STAGING_DEADLINE: timedelta = timedelta(minutes=10)
     # How long a process may hold a job. The owner's lock tells of a dead one at once; this is for one that hangs.
     LEASE: timedelta = timedelta(seconds=60)
+    # One call to a provider, as a whole: from looking up its address to the last byte of its answer.
+    CALL_TIME: timedelta = timedelta(seconds=10)
+    # The same while somebody waits for a page: a web process has few threads.
+    CALL_TIME_IN_REQUEST: timedelta = timedelta(seconds=4)
+    # All calls of one attempt together; a worker's threads have no other limit than this and the lease.
+    ATTEMPT_TIME: timedelta = timedelta(seconds=25)
     # An effect begins only if at least this much of the lease is left: a provider call and its write fit in.
     LEASE_MARGIN: timedelta = timedelta(seconds=15)
     # A worker goes on with the next link itself while its task is younger than this.

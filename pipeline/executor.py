@@ -28,6 +28,7 @@ from pipeline.models import Pipeline
 from pipeline.ownership import owner
 from pipeline.parallel import Parallel
 from pipeline.plan import Job, PipelineView
+from pipeline.providers import budget
 from pipeline.registry import find, known_jobs
 from pipeline.results import result_of
 from pipeline.run import Run
@@ -258,7 +259,8 @@ def _effect(work: Work) -> Outcome | StepFailure:
     )
     try:
         work.hold.check()
-        return _checked(getattr(work.step(), work.job.verb)(run))
+        with budget.at_most(min(conf().ATTEMPT_TIME, work.hold.left())):
+            return _checked(getattr(work.step(), work.job.verb)(run))
     except StepFailure as failure:
         log.info("pipeline %s: %s of %s: %s", work.view.id, work.job.verb, work.job.step, failure)
         return failure

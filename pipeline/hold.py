@@ -37,6 +37,11 @@ class Hold:
         if self.now() > self._begun.lease_until - conf().LEASE_MARGIN:
             raise self._lost("its lease is nearly over")
 
+    def left(self) -> timedelta:
+        """How long the effect may take, so that its record is written before the lease is over."""
+        to_record = conf().LEASE_MARGIN - conf().CALL_TIME
+        return self._begun.lease_until - self.now() - to_record
+
     def record(self, data: Mapping[str, Any], calls: Mapping[str, Any]) -> None:
         """Write under the fence; LostOwnership when somebody else has the job."""
         if transitions.record(self._job, self._begun, data, calls) is None:

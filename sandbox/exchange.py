@@ -103,8 +103,18 @@ class Exchange:
                 await wire.cut()
             case "truncate":
                 await wire.truncate(answer)
+            case "drip" | "drip_head":
+                await self._drip(call, wire, answer, verdict)
+            case "endless":
+                await wire.go_on(answer)
             case _:
                 await wire.answer(answer)
+
+    async def _drip(self, call: Call, wire: Wire, answer: Answer, verdict: Verdict) -> None:
+        generation = self._world.generation
+        is_whole = await wire.drip(answer, verdict.seconds, head_too=verdict.kind == "drip_head")
+        if not is_whole and generation == self._world.generation:
+            self._world.ledger.mark_unseen(call.origin)
 
     async def _wait_in_flight(self, call: Call, wire: Wire, seconds: float) -> bool:
         """A slow answer: its effect is there, its key is in use until the wait is over. Says whether nobody waited."""

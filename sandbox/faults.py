@@ -27,6 +27,9 @@ REQUEST_KINDS = (
     "timeout_after",
     "late",
     "truncate",
+    "drip",
+    "drip_head",
+    "endless",
     "rate_limit",
     "conflict",
     "latency",
@@ -34,7 +37,7 @@ REQUEST_KINDS = (
 )
 WEBHOOK_KINDS = ("webhook_duplicate", "webhook_reorder", "webhook_lost")
 # The client sees no whole answer although the effect happened: the ledger says so in `client_saw_answer`.
-HIDING_KINDS = frozenset({"drop_after", "timeout_after", "error_after", "truncate", "late"})
+HIDING_KINDS = frozenset({"drop_after", "timeout_after", "error_after", "truncate", "late", "endless"})
 # 15 s outlast a client's timeout of 10 s; a late effect comes 2 s after the client gave up.
 DEFAULT_SECONDS = {"timeout_before": 15.0, "timeout_after": 15.0, "late": 2.0}
 FIELDS = ("provider", "route", "kind", "probability", "nth", "times", "seconds", "seed")

@@ -6,6 +6,8 @@ import asyncio
 import socket
 import struct
 from asyncio import Transport
+from collections.abc import Mapping
+from http import HTTPStatus
 
 from starlette.types import Receive, Scope, Send
 
@@ -13,7 +15,19 @@ from sandbox.provider import Answer
 
 TRANSPORT = "sandbox.transport"  # where the server's protocol class leaves the connection in the ASGI scope
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RST and drops what is unsent
+BLANKS = b" " * 1_000_000  # one piece of an answer that does not end
+PAUSE = 0.002  # seconds between two of them
 LONGEST_WAIT = 300.0  # seconds: nobody's client waits longer
+
+
+def _head(answer: Answer, more: Mapping[str, str]) -> bytes:
+    """The head of an answer that is written to the connection itself."""
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    for name in ("content-length", "transfer-encoding", "connection"):
+        headers.pop(name, None)
+    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in {**headers, **more}.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 class Wire:
@@ -75,8 +89,36 @@ class Wire:
         transport.close()
         await self.gone()
 
+    async def drip(self, answer: Answer, seconds: float, *, head_too: bool) -> bool:
+        """Sends a byte every `seconds`, the head at once unless `head_too` or there is no body; then closes.
+
+        Says whether the client waited for all of it.
+        """
+        transport: Transport = self._scope[TRANSPORT]
+        body = b"" if self._scope["method"] == "HEAD" else answer.body
+        head = _head(answer, {"content-length": str(len(answer.body)), "connection": "close"})
+        at_once = len(head) if body and not head_too else 0
+        transport.write(head[:at_once])
+        for byte in (head + body)[at_once:]:
+            if await self.gone(seconds):
+                return False
+            transport.write(bytes((byte,)))
+        transport.close()
+        await self.gone()
+        return True
+
+    async def go_on(self, answer: Answer) -> None:
+        """Sends the answer, and blanks after it for as long as the client reads."""
+        transport: Transport = self._scope[TRANSPORT]
+        transport.write(_head(answer, {"transfer-encoding": "chunked"}))
+        piece = answer.body
+        while not await self.gone(PAUSE):
+            if transport.get_write_buffer_size() < len(BLANKS):
+                transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"")
+                piece = BLANKS
+
     async def _start(self, answer: Answer) -> None:
-        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
         if answer.status not in (204, 304) and "content-length" not in answer.headers:
             headers.append((b"content-length", str(len(answer.body)).encode()))
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -23,11 +23,14 @@ KINDS: Final = (
     "timeout_after",
     "late",
     "truncate",
+    "drip",
     "rate_limit",
     "conflict",
     "down",
 )
-SLOW: Final = frozenset({"timeout_before", "timeout_after", "late"})  # those that the client has to give up on
+SLOW: Final = frozenset(
+    {"timeout_before", "timeout_after", "late", "drip", "drip_head"}
+)  # those that the client has to give up on
 LEAVING_UNKNOWN: Final = ("timeout_before", "timeout_after", "late", "error_after")
 A_DAY: Final = timedelta(hours=25)  # longer than providers remember a key
 

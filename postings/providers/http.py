@@ -1,19 +1,20 @@
 """Plain HTTP to providers without an SDK of ours: one request, no retry, and what a broken connection means."""
 
-from typing import Any, Final
+from typing import Any
 
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from pipeline.providers import budget
+from pipeline.providers.over_urllib3 import session
 from pipeline.workflow import Unavailable, Unknown
-
-TIMEOUT: Final = (2, 8)  # seconds to connect, to answer
 
 
 def ask(vendor: str, method: str, url: str, **given: Any) -> requests.Response:
     """One request, whatever its status. Unavailable: it was never sent. Unknown: perhaps it was."""
     try:
-        return requests.request(method, url, timeout=TIMEOUT, allow_redirects=False, **given)
+        with budget.within(), session() as client:
+            return client.request(method, url, allow_redirects=False, **given)
     except requests.RequestException as error:
         if _never_connected(error):
             raise Unavailable(f"{vendor}_unreachable", f"no connection to {vendor}") from error

@@ -8,15 +8,17 @@ from typing import Any, Final
 from urllib.error import URLError
 
 from django.conf import settings
+from python_http_client import Client
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
 from pipeline.addresses import as_sent
+from pipeline.providers import budget
+from pipeline.providers.over_urllib import opener
 from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
 _PAUSE: Final = timedelta(seconds=5)  # after a 429 that names none
-TIMEOUT: Final = 10  # seconds; the SDK's own default is to wait for ever
 
 
 def message(
@@ -46,7 +48,8 @@ def send(body: Mapping[str, Any]) -> str:
 def is_reachable() -> bool:
     """Whether SendGrid takes connections."""
     try:
-        _client().client.scopes.get()
+        with budget.within():
+            _client().client.scopes.get()
     except HTTPError:
         return True
     except (URLError, OSError, HTTPException):
@@ -54,10 +57,21 @@ def is_reachable() -> bool:
     return True
 
 
+class _Bounded(Client):  # type: ignore[misc] # it ships no types
+    """The SDK's own client, which opens its requests with our opener."""
+
+    def _build_client(self, name: str | None = None) -> "_Bounded":
+        path = [*self._url_path, name] if name else self._url_path
+        return _Bounded(self.host, self.request_headers, self._version, path, self.append_slash)
+
+    def _make_request(self, _: Any, request: Any, timeout: float | None = None) -> Any:
+        return super()._make_request(opener(), request)
+
+
 def _client() -> SendGridAPIClient:
     """A new one each time: the SDK shares its headers' dict between calls and threads."""
     client = SendGridAPIClient(settings.SENDGRID_API_KEY, **_host())
-    client.client.timeout = TIMEOUT
+    client.client = _Bounded(client.client.host, client.client.request_headers, version=3)
     return client
 
 
@@ -67,7 +81,8 @@ def _host() -> dict[str, str]:
 
 def _post(body: Mapping[str, Any]) -> Any:
     try:
-        return _client().client.mail.send.post(request_body=dict(body))
+        with budget.within():
+            return _client().client.mail.send.post(request_body=dict(body))
     except HTTPError as error:
         raise _ours(error) from error
     except URLError as error:

@@ -9,6 +9,8 @@ import requests
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from pipeline.conf import conf
+from pipeline.providers import budget
 from pipeline.workflow import Refused, Unavailable, Unknown
 from postings.providers import http
 
@@ -25,7 +27,8 @@ def verify(token: str) -> None:
     if not settings.RECAPTCHA_SECRET or not settings.RECAPTCHA_SITE_KEY:
         raise ImproperlyConfigured("RECAPTCHA_ENABLED needs RECAPTCHA_SITE_KEY and RECAPTCHA_SECRET.")
     form = {"secret": settings.RECAPTCHA_SECRET, "response": token}
-    answer = http.ask("google", "POST", f"{settings.RECAPTCHA_BASE}/recaptcha/api/siteverify", data=form)
+    with budget.within(conf().CALL_TIME_IN_REQUEST):
+        answer = http.ask("google", "POST", f"{settings.RECAPTCHA_BASE}/recaptcha/api/siteverify", data=form)
     if answer.status_code in (429, 503):
         raise Unavailable("recaptcha_busy", f"Google answered {answer.status_code}")
     if answer.status_code != requests.codes.ok:

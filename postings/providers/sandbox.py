@@ -1,24 +1,30 @@
 """The sandbox's own controls (SANDBOX_URL): what a cardholder does at their bank, and what happened outside."""
 
 from base64 import b64decode
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 import requests
 from django.conf import settings
 
+from pipeline.conf import conf
+from pipeline.providers import budget
+from pipeline.providers.over_urllib3 import session
 from pipeline.workflow import Refused, Unavailable
 from postings.providers.http import body_of
 
 Outcome = Literal["succeed", "fail"]
-TIMEOUT: Final = (2, 5)  # seconds to connect, to answer
-_READING: Final = (2, 60)  # likewise: a long run's ledger has some hundred thousand entries
+# A long run's ledger has some hundred thousand entries.
+_READING: Final = timedelta(seconds=60)
+_LARGEST: Final = 1024 * 1024 * 1024  # bytes
 
 
 def authenticate(intent: str, outcome: Outcome) -> None:
     """Pass 3-D Secure or fail it. Refused when the intent waits for nobody, Unavailable without the sandbox."""
     address = f"{settings.SANDBOX_URL}/_sandbox/stripe/payment_intents/{intent}/authenticate"
     try:
-        answer = requests.post(address, json={"outcome": outcome}, timeout=TIMEOUT)
+        with budget.within(conf().CALL_TIME_IN_REQUEST), session() as client:
+            answer = client.post(address, json={"outcome": outcome})
     except requests.RequestException as error:
         raise Unavailable("sandbox_unreachable", "no connection to the sandbox") from error
     if answer.status_code != requests.codes.ok:
@@ -38,7 +44,8 @@ def state() -> dict[str, Any]:
 
 def _read(what: str) -> dict[str, Any]:
     try:
-        answer = requests.get(f"{settings.SANDBOX_URL}/_sandbox/{what}", timeout=_READING)
+        with budget.within(_READING, size=_LARGEST), session() as client:
+            answer = client.get(f"{settings.SANDBOX_URL}/_sandbox/{what}")
     except requests.RequestException as error:
         raise Unavailable("sandbox_unreachable", "no answer from the sandbox: check SANDBOX_URL") from error
     return body_of("sandbox", answer)

@@ -1,11 +1,13 @@
 """Object storage (S3, by boto3): immutable objects that carry our mark."""
 
 import hashlib
+import logging
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import boto3
 import botocore.session
@@ -18,24 +20,31 @@ from botocore.exceptions import (
     NoCredentialsError,
 )
 from django.conf import settings
+from urllib3.exceptions import HTTPError
 
+from pipeline.conf import conf
 from pipeline.once import Once
+from pipeline.providers import budget
+from pipeline.providers.over_urllib3 import bind
 from pipeline.retry import retry_after
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 _CONFIG: Final = Config(
-    connect_timeout=2,
-    read_timeout=8,
+    request_checksum_calculation="when_required",  # we send our own, and not every server knows trailers
+    response_checksum_validation="when_required",
     retries={"total_max_attempts": 1, "mode": "standard"},  # a retry of the SDK's own would hide whose object it is
     signature_version="s3v4",
-    s3={"addressing_style": "path"},
     max_pool_connections=100,  # as many as a worker has threads: with botocore's 10 the others connect anew each time
 )
 PREFIX: Final = "logos/"  # of the keys of all that we store
+_LARGEST: Final = 72 * 1024 * 1024  # bytes of one object: the pixels of a picture of 4096 by 4096, uncompressed
 _EXISTS: Final = "PreconditionFailed"
 _BUSY: Final = frozenset({"SlowDown", "ServiceUnavailable", "ConditionalRequestConflict", "RequestTimeTooSkewed"})
+# Also "400", which stands for an answer without a body.
+_NOT_KNOWN: Final = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "NotSupported", "400"})
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -51,19 +60,25 @@ class Stored:
 
 def put_new(key: str, body: bytes, *, content_type: str, reference: str, digest: str) -> bool:
     """Upload under a key that must not exist yet; False when it does. `digest` is the body's SHA-256 in hex."""
-    try:
+    asked = {"IfNoneMatch": "*", "ChecksumSHA256": b64encode(hashlib.sha256(body).digest()).decode()}
+
+    def put(way: tuple[str, ...]) -> None:
+        if "IfNoneMatch" not in way and owner_of(key) is not None:
+            raise _Exists("object_exists")
         _send(
-            lambda: _client().put_object(
+            lambda client: client.put_object(
                 Bucket=settings.S3_BUCKET,
                 Key=key,
                 Body=body,
                 ContentType=content_type,
                 ContentDisposition="inline",
-                ChecksumSHA256=b64encode(hashlib.sha256(body).digest()).decode(),
                 Metadata={"pipeline-id": reference, "sha256": digest},
-                IfNoneMatch="*",
+                **{name: asked[name] for name in way},
             )
         )
+
+    try:
+        _ways().send(put)
     except _Exists:
         return False
     return True
@@ -72,17 +87,17 @@ def put_new(key: str, body: bytes, *, content_type: str, reference: str, digest:
 def owner_of(key: str) -> str | None:
     """The mark on the object; None when there is no such object."""
     try:
-        found = _send(lambda: _client().head_object(Bucket=settings.S3_BUCKET, Key=key))
+        found = _send(lambda client: client.head_object(Bucket=settings.S3_BUCKET, Key=key))
     except _Missing:
         return None
-    return str(found["Metadata"].get("pipeline-id", ""))
+    return _mark(found)
 
 
 def objects(since: datetime | None = None) -> Iterator[Stored]:
     """The inventory: every object under our prefix that was stored since, with its mark."""
     pages = _client().get_paginator("list_objects_v2").paginate(Bucket=settings.S3_BUCKET, Prefix=PREFIX)
     pages = iter(pages)
-    while (page := _send(lambda: next(pages, None))) is not None:
+    while (page := _send(lambda _: next(pages, None))) is not None:
         for each in page.get("Contents", []):
             if since is None or each["LastModified"] >= since:
                 found = described(each["Key"])
@@ -93,13 +108,15 @@ def objects(since: datetime | None = None) -> Iterator[Stored]:
 def described(key: str) -> Stored | None:
     """The object's mark and content's digest; None when there is no such object."""
     try:
-        found = _send(lambda: _client().head_object(Bucket=settings.S3_BUCKET, Key=key, ChecksumMode="ENABLED"))
+        found = _send(lambda client: client.head_object(Bucket=settings.S3_BUCKET, Key=key, ChecksumMode="ENABLED"))
     except _Missing:
         return None
+    if "LastModified" not in found:
+        raise Unknown("unexpected_answer", "object storage answered without a time")
     checksum = found.get("ChecksumSHA256", "")
     return Stored(
         key=key,
-        reference=str(found["Metadata"].get("pipeline-id", "")),
+        reference=_mark(found),
         digest=b64decode(checksum).hex() if checksum else "",
         stored_at=found["LastModified"],
     )
@@ -107,20 +124,26 @@ def described(key: str) -> Stored | None:
 
 def read(key: str) -> bytes:
     """The object's bytes; Refused (code `object_missing`) when there is none."""
-    found = _send(lambda: _client().get_object(Bucket=settings.S3_BUCKET, Key=key))
-    body: bytes = _send(found["Body"].read)
+    with budget.within(conf().CALL_TIME_IN_REQUEST, size=_LARGEST):
+        found = _send(lambda client: client.get_object(Bucket=settings.S3_BUCKET, Key=key))
+        body: bytes = _send(lambda _: found["Body"].read())
     return body
 
 
 def delete(key: str) -> None:
     """Delete it; deleting nothing is fine."""
-    _send(lambda: _client().delete_object(Bucket=settings.S3_BUCKET, Key=key))
+    _send(lambda client: client.delete_object(Bucket=settings.S3_BUCKET, Key=key))
+
+
+def way_of_puts() -> tuple[str, ...]:
+    """What a put asks of the storage, as far as is known: IfNoneMatch, ChecksumSHA256."""
+    return _ways().way
 
 
 def is_reachable() -> bool:
     """Whether the bucket answers."""
     try:
-        _send(lambda: _client().head_bucket(Bucket=settings.S3_BUCKET))
+        _send(lambda client: client.head_bucket(Bucket=settings.S3_BUCKET))
     except StepFailure:
         return False
     return True
@@ -146,27 +169,92 @@ class _Missing(Refused):
     """There is no such object."""
 
 
+class _NotKnown(Unavailable):
+    """The storage does not know what the request asks for."""
+
+
+class _Ways:
+    """What a put asks of the storage: the most that it is known to understand. One a process."""
+
+    ALL: Final = (("IfNoneMatch", "ChecksumSHA256"), ("ChecksumSHA256",), ("IfNoneMatch",), ())
+
+    def __init__(self) -> None:
+        self._known = 0
+
+    @property
+    def way(self) -> tuple[str, ...]:
+        """The one that is used."""
+        return self.ALL[self._known]
+
+    def send(self, put: Callable[[tuple[str, ...]], None]) -> None:
+        """Put by the first way that the storage understands; what it answered to the first one, if to none."""
+        refused: _NotKnown | None = None
+        for number in range(self._known, len(self.ALL)):
+            try:
+                put(self.ALL[number])
+            except _NotKnown as error:
+                refused = refused or error
+                continue
+            self._learn(number)
+            return
+        assert refused is not None
+        raise refused
+
+    def _learn(self, number: int) -> None:
+        if number > self._known:
+            lacking = ", ".join(name for name in self.ALL[0] if name not in self.ALL[number])
+            log.warning("object storage does not know %s: `manage.py checkstorage` says what that means", lacking)
+        self._known = number
+
+
+_known: WeakKeyDictionary[Any, _Ways] = WeakKeyDictionary()  # by client, as each has a server of its own
+
+
+def _ways() -> _Ways:
+    return _known.setdefault(_client(), _Ways())
+
+
 @Once
 def _client() -> Any:
     """One a process, made on first use: never before a worker forks. boto3's clients are thread-safe."""
-    return boto3.session.Session().client(
+    style: Any = {"addressing_style": settings.S3_ADDRESSING_STYLE}
+    client: Any = boto3.session.Session().client(
         "s3",
         endpoint_url=settings.S3_ENDPOINT_URL or None,
         region_name=settings.S3_REGION,
         aws_access_key_id=settings.S3_ACCESS_KEY_ID or None,
         aws_secret_access_key=settings.S3_SECRET_ACCESS_KEY or None,
-        config=_CONFIG,
+        config=_CONFIG.merge(Config(s3=style)),
     )
+    bind(client._endpoint.http_session._pool_classes_by_scheme)  # noqa: SLF001 - botocore has no other place for it
+    if settings.S3_ENDPOINT_URL:
+        client.meta.events.register("response-received.s3", _refuse_redirect)
+    return client
 
 
-def _send(request: Callable[[], T]) -> T:
+def _refuse_redirect(parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+    """AWS alone redirects, to a bucket's region. Of another server botocore would ask for it without end."""
+    answer = (parsed_response or {}).get("ResponseMetadata", {})
+    if answer.get("HTTPStatusCode") in (301, 302, 303, 307, 308):
+        where = answer.get("HTTPHeaders", {}).get("location", "another address")
+        raise Unavailable("storage_settings", f"object storage redirects to {where}: check S3_ENDPOINT_URL")
+
+
+def _mark(found: Mapping[str, Any]) -> str:
+    """Some servers write the names of metadata in capitals."""
+    return next((str(mark) for name, mark in found["Metadata"].items() if name.lower() == "pipeline-id"), "")
+
+
+def _send(request: Callable[[Any], T]) -> T:
+    client = _client()
     try:
-        return request()
+        with budget.within():
+            return request(client)
     except (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError) as error:
         raise Unavailable("storage_unreachable", "no connection to object storage") from error
     except ClientError as error:
         raise _ours(error) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, HTTPError) as error:  # botocore lets urllib3's through where it reads an error's text
         raise Unknown("no_answer", "the connection to object storage broke") from error
 
 
@@ -180,6 +268,8 @@ def _ours(error: ClientError) -> StepFailure:
     if code in _BUSY or status in (409, 429, 503):
         pause = retry_after(error.response["ResponseMetadata"].get("HTTPHeaders"))
         return Unavailable("storage_busy", f"object storage answered {code or status}", retry_after=pause)
+    if status == 501 or code in _NOT_KNOWN:
+        return _NotKnown("storage_settings", f"object storage answered {code or status}: run `manage.py checkstorage`")
     if status >= 500 or not status:
         return Unknown("server_error", f"object storage answered {status}")
     # A missing bucket, a refused key: our own settings, mended by a person. Never the customer's fault.

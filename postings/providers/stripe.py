@@ -3,7 +3,7 @@
 Facts: https://docs.stripe.com/api/payment_intents, /error-handling, /idempotency.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -15,13 +15,14 @@ from django.core.exceptions import ImproperlyConfigured
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from pipeline.once import Once
+from pipeline.providers import budget
+from pipeline.providers.over_urllib3 import session
 from pipeline.retry import retry_after
 from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
 
 T = TypeVar("T")
 
 API_VERSION: Final = "2026-10-28.endive"
-TIMEOUT: Final = (2, 8)  # seconds to connect, to answer: with no retries of the SDK's own
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _PAGE: Final = 100  # objects of one page of a list: Stripe's most
 
@@ -127,15 +128,14 @@ def find(reference: str, since: datetime) -> Intent | None:
 def intents(since: datetime | None = None) -> list[Intent]:
     """The inventory: every intent made since, newest first, whoever's it is."""
     params: Any = _made_since(since) | {"limit": _PAGE, "expand": ["data.latest_charge"]}
-    pages = _send(lambda client: list(client.v1.payment_intents.list(params).auto_paging_iter()))
-    return [_intent(each) for each in pages]
+    return [_intent(each) for each in _listed(lambda client: client.v1.payment_intents.list(params))]
 
 
 def refunds(since: datetime | None = None) -> list[Refund]:
     """The inventory's other half: every refund made since that did not fail."""
     params: Any = _made_since(since) | {"limit": _PAGE}
-    pages = _send(lambda client: list(client.v1.refunds.list(params).auto_paging_iter()))
-    return [_refund(each) for each in pages if each.status not in ("failed", "canceled")]
+    made = _listed(lambda client: client.v1.refunds.list(params))
+    return [_refund(each) for each in made if each.status not in ("failed", "canceled")]
 
 
 def declined(code: str) -> Refused:
@@ -168,7 +168,7 @@ def _client() -> stripe.StripeClient:
         base_addresses=addresses,
         stripe_version=API_VERSION,
         max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=TIMEOUT),
+        http_client=stripe.RequestsClient(session=session()),
     )
 
 
@@ -189,10 +189,20 @@ def _expanded(call: Call) -> Any:
 
 
 def _send(request: Callable[[stripe.StripeClient], T]) -> T:
+    client = _client()
     try:
-        return request(_client())
+        with budget.within():
+            return request(client)
     except stripe.StripeError as error:
         raise _ours(error) from error
+
+
+def _listed(first: Callable[[stripe.StripeClient], stripe.ListObject[Any]]) -> Iterator[Any]:
+    """A list's objects. Each page is a call of its own."""
+    page = _send(first)
+    while page.data:
+        yield from page.data
+        page = _send(lambda _client, page=page: page.next_page())  # type: ignore[misc] # bound now
 
 
 def _ours(error: stripe.StripeError) -> StepFailure:

@@ -17,7 +17,7 @@ from examples.registrations.providers import supabase
 from examples.registrations.workflow import RegisterInstitution
 from pipeline.start import start
 from pipeline.testing import ScriptedBroker
-from tests.postings.conftest import GIVE_UP_AFTER, Outside
+from tests.postings.conftest import Outside
 from tests.sandbox.conftest import Sandbox, shared_sandbox  # noqa: F401 - a fixture
 
 APPS = [
@@ -53,7 +53,6 @@ def outside(
     shared_sandbox: Sandbox,  # noqa: F811
     broker: ScriptedBroker,
     settings: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Outside]:
     """An empty sandbox, the examples' provider modules pointed at it, and clients that give up soon."""
     shared_sandbox.post("webhooks", {"stripe": None, "sendgrid": None})
@@ -62,9 +61,8 @@ def outside(
     settings.MODERN_TREASURY_BASE_URL = f"{shared_sandbox.url}/modern_treasury"
     settings.MODERN_TREASURY_ORGANIZATION_ID = settings.MODERN_TREASURY_API_KEY = "sandbox"
     for provider in (supabase, modern_treasury):
-        monkeypatch.setattr(provider, "TIMEOUT", GIVE_UP_AFTER)
         provider._client.cache_clear()
-    yield Outside(shared_sandbox)
+    yield Outside(shared_sandbox, settings)
     for provider in (supabase, modern_treasury):
         if provider._client.is_made:
             provider._client().close()

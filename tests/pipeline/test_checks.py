@@ -141,7 +141,18 @@ def test_reconciling_what_a_live_worker_may_still_be_making(tune):
     assert ids(checks.check_settings(None)) == ["pipeline.E011"]
 
 
-@pytest.mark.parametrize("margin", [0, 60, 90])
+@pytest.mark.parametrize("call", [30, 40])
+def test_an_attempt_is_longer_than_one_of_its_calls(call, check_celery, tune):
+    tune(CALL_TIME=timedelta(seconds=call), LEASE_MARGIN=timedelta(seconds=50))
+    assert check_celery() == ["pipeline.E101"]
+
+
+def test_an_attempt_ends_before_its_task_is_stopped(check_celery, tune):
+    tune(GO_ON_FOR=timedelta(seconds=10))
+    assert check_celery() == ["pipeline.E101"]
+
+
+@pytest.mark.parametrize("margin", [0, 10, 60, 90])
 def test_a_margin_that_leaves_no_time_or_protects_from_nothing(margin, tune):
     tune(LEASE_MARGIN=timedelta(seconds=margin))
     assert ids(checks.check_settings(None)) == ["pipeline.E005"]
@@ -155,6 +166,7 @@ def test_a_margin_that_leaves_no_time_or_protects_from_nothing(margin, tune):
         {"task_time_limit": 60},
         {"task_soft_time_limit": 5, "task_time_limit": 61},
         {"broker_transport_options": {"visibility_timeout": 60}},
+        {"task_soft_time_limit": 30},
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ from django.db import OperationalError, connection
 from pipeline import actions, owner_session, ownership, tasks
 from pipeline.models import Event, Pipeline, Step
 from pipeline.plan import Job
+from pipeline.providers import budget
 from pipeline.states import Verb
 from pipeline.sweep import sweep_once
 from pipeline.testing import (
@@ -235,6 +236,44 @@ def test_an_effect_is_not_begun_when_the_lease_is_nearly_over(posting, begin, br
     broker.deliver()
     assert world.calls == []
     assert state_of(pipeline) == "staging"
+
+
+def seconds_left(run):
+    with budget.within(timedelta(hours=1)):
+        return {"left": budget.left()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "longest"),
+    [
+        ({}, 25),
+        ({"ATTEMPT_TIME": timedelta(hours=1)}, 55),
+        ({"ATTEMPT_TIME": timedelta(hours=1), "LEASE": timedelta(seconds=20)}, 15),
+    ],
+    ids=str,
+)
+def test_a_call_ends_before_its_attempt_and_its_lease_do(begin, broker, world, define, tune, changes, longest):
+    """What is left of the lease is for the record: the margin without a call."""
+    tune(**changes)
+    world.will("payment.stage", seconds_left)
+    pipeline = begin(define(world.step("payment", pivot=True)))
+    assert drain(pipeline, broker) == "committed"
+    assert 0 < Step.objects.get(pipeline=pipeline).data["left"] <= longest
+
+
+def test_a_second_call_of_an_attempt_has_what_the_first_has_left(begin, broker, world, define, tune):
+    tune(ATTEMPT_TIME=timedelta(seconds=8))
+
+    def stage(run):
+        first = seconds_left(run)["left"]
+        time.sleep(0.1)
+        return {"first": first, **seconds_left(run)}
+
+    world.will("payment.stage", stage)
+    pipeline = begin(define(world.step("payment", pivot=True)))
+    assert drain(pipeline, broker) == "committed"
+    data = Step.objects.get(pipeline=pipeline).data
+    assert data["left"] < data["first"] - 0.05
 
 
 def test_the_time_that_the_effect_before_took_is_not_taken_for_this_ones(begin, broker, world, define):

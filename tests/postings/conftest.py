@@ -8,7 +8,6 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from botocore.config import Config
 from django.test import override_settings
 from PIL import Image
 
@@ -17,14 +16,14 @@ from pipeline.start import start
 from pipeline.testing import ScriptedBroker
 from pipeline.verification import violations
 from postings.models import Plan, Posting
-from postings.providers import mail, storage, stripe
+from postings.providers import storage, stripe
 from postings.workflow import PublishPosting
 from tests.faults import SLOW
 from tests.sandbox.conftest import Sandbox, shared_sandbox  # noqa: F401 - a fixture
 
 PRICE = 9900
 _APPS = ["pipeline", "postings", "django.contrib.auth", "django.contrib.contenttypes"]
-GIVE_UP_AFTER = 0.6  # seconds after which the clients of these tests give up
+GIVE_UP_AFTER = 1.2  # seconds after which the clients of these tests give up what is slow
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,11 +38,13 @@ class Outside:
     """What the providers know, by their own ledger."""
 
     sandbox: Sandbox
+    settings: Any
 
     def fault(self, provider: str, route: str | None, kind: str, **more: Any) -> None:
-        """What is slow outlasts its client, unless `seconds` are given."""
+        """What is slow outlasts its client, unless `seconds` are given. Clients are impatient from then on."""
         if kind in SLOW:
             more.setdefault("seconds", GIVE_UP_AFTER + 0.3)
+            self.settings.PIPELINE = self.settings.PIPELINE | {"CALL_TIME": timedelta(seconds=GIVE_UP_AFTER)}
         self.sandbox.fault(provider, kind, route=route, **more)
 
     def fired(self) -> int:
@@ -89,7 +90,7 @@ class Outside:
 
 
 @pytest.fixture
-def outside(shared_sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:  # noqa: F811
+def outside(shared_sandbox: Sandbox, settings: Any) -> Iterator[Outside]:  # noqa: F811
     """An empty sandbox, the project's provider modules pointed at it, and clients that give up soon."""
     shared_sandbox.post("webhooks", {"stripe": None, "sendgrid": None})
     shared_sandbox.post("reset")
@@ -98,12 +99,9 @@ def outside(shared_sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPa
     settings.S3_ENDPOINT_URL, settings.S3_BUCKET = f"{shared_sandbox.url}/s3", "postings"
     settings.S3_ACCESS_KEY_ID = settings.S3_SECRET_ACCESS_KEY = "sandbox"
     settings.MAIL_GRACE = timedelta(seconds=0)
-    monkeypatch.setattr(stripe, "TIMEOUT", (2, GIVE_UP_AFTER))
-    monkeypatch.setattr(mail, "TIMEOUT", GIVE_UP_AFTER)
-    monkeypatch.setattr(storage, "_CONFIG", storage._CONFIG.merge(Config(read_timeout=GIVE_UP_AFTER)))
     stripe._client.cache_clear()
     storage._client.cache_clear()
-    yield Outside(shared_sandbox)
+    yield Outside(shared_sandbox, settings)
     stripe._client.cache_clear()
     storage._client.cache_clear()
 

@@ -49,6 +49,22 @@ def test_while_stripe_is_down_submissions_are_accepted_and_wait_and_then_all_are
     assert max(Step.objects.filter(pipeline__in=late, name="payment").values_list("stage_attempts", flat=True)) == 1
 
 
+@pytest.mark.parametrize(("provider", "route"), [("stripe", "payment_intents.create"), ("s3", "objects.put")])
+def test_a_provider_that_drips_its_answers_opens_its_circuit_too(
+    outside: Outside, broker: ScriptedBroker, submit: Submit, provider: str, route: str
+) -> None:
+    outside.fault(provider, route, "drip_head", seconds=0.3)
+    pipelines = [submit() for _ in range(5)]
+    broker.deliver_all()
+    row = Circuit.objects.get(provider="storage" if provider == "s3" else provider)
+    assert row.opened_at is not None
+    outside.sandbox.http.delete("/_sandbox/faults").raise_for_status()
+    drain_all(pipelines, broker)
+    for pipeline in pipelines:
+        assert state_of(pipeline) == "committed"
+        outside.assert_agrees(pipeline)
+
+
 def test_staging_s_deadline_passes_while_stripe_is_down_and_rolling_back_does_not_need_it(
     outside: Outside, broker: ScriptedBroker, submit: Submit
 ) -> None:

@@ -27,7 +27,7 @@ BACKWARD = (
 # Striking three times in a row: Stripe's stored 500, which is replayed, and answers that keep getting lost.
 AGAIN = {"error_after", "drop_after", "down"}
 # What an unknown outcome may double: nothing but a mail, whose provider cannot be asked.
-UNKNOWN = {"error_after", "drop_after", "timeout_after", "late", "truncate"}
+UNKNOWN = {"error_after", "drop_after", "timeout_after", "late", "truncate", "drip"}
 
 
 def _cases(routes: tuple[tuple[str, str], ...]) -> list[tuple[str, str, str, int]]:

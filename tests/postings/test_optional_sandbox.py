@@ -9,21 +9,19 @@ import pytest
 from pipeline.testing import ScriptedBroker, drain
 from postings import endings
 from postings.models import Posting
-from postings.providers import http
-from tests.postings.conftest import GIVE_UP_AFTER, Outside
+from tests.postings.conftest import Outside
 
 ROUTES = (("twilio", "messages.create", "sms_sent"), ("google", "url_notifications.publish", "url_updated"))
 
 
 @pytest.fixture
-def switched_on(outside: Outside, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def switched_on(outside: Outside, settings: Any) -> None:
     url = outside.sandbox.url
     settings.SANDBOX_URL = url
     settings.SMS_ENABLED = settings.INDEXING_ENABLED = True
     settings.TWILIO_API_BASE, settings.GOOGLE_INDEXING_BASE = f"{url}/twilio", f"{url}/google"
     settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "ACsandbox", "sandbox"
     settings.TWILIO_FROM = "+15005550006"
-    monkeypatch.setattr(http, "TIMEOUT", (2, GIVE_UP_AFTER))
 
 
 def _told(outside: Outside, effect: str) -> int:

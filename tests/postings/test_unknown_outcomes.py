@@ -15,9 +15,8 @@ from pipeline.models import Pipeline, Step
 from pipeline.testing import ScriptedBroker, advance, drain, state_of
 from postings import endings
 from postings.models import Posting
-from postings.providers import http
 from tests.faults import LEAVING_UNKNOWN, a_day_later, leave_unknown
-from tests.postings.conftest import GIVE_UP_AFTER, PRICE, Outside
+from tests.postings.conftest import PRICE, Outside
 
 Submit = Callable[..., uuid.UUID]
 FORWARD = (
@@ -33,14 +32,13 @@ BACKWARD = (("stripe", "payment_intents.cancel"), ("s3", "objects.delete"), ("se
 
 
 @pytest.fixture(autouse=True)
-def every_step(outside: Outside, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def every_step(outside: Outside, settings: Any) -> None:
     """With the SMS and the search engine."""
     url = outside.sandbox.url
     settings.SANDBOX_URL, settings.SMS_ENABLED, settings.INDEXING_ENABLED = url, True, True
     settings.TWILIO_API_BASE, settings.GOOGLE_INDEXING_BASE = f"{url}/twilio", f"{url}/google"
     settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "ACsandbox", "sandbox"
     settings.TWILIO_FROM = "+15005550006"
-    monkeypatch.setattr(http, "TIMEOUT", (2, GIVE_UP_AFTER))
 
 
 def told(outside: Outside, effect: str) -> int:

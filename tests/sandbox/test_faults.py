@@ -1,6 +1,7 @@
 """Every kind of fault: what the client sees, whether the effect happened, and what the ledger says of it."""
 
 import http.client
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ import requests
 import stripe
 import supabase_auth.errors
 from python_http_client import exceptions as sendgrid_errors
+
+from tests.sandbox.conftest import READ_TIMEOUT
 
 KEY = "logos/1.png"
 MAIL = {
@@ -107,6 +110,49 @@ def test_after_means_that_it_happened_and_the_client_does_not_know(sandbox, crea
         act(sandbox, create, provider)
     (entry,) = sandbox.ledger()
     assert (entry["effect"], entry["client_saw_answer"], entry["replayed"]) == (EFFECTS[provider], False, False)
+
+
+@pytest.mark.parametrize("provider", ROUTES)
+@pytest.mark.parametrize("kind", ["drip", "drip_head"])
+def test_a_dripping_answer_is_whole_for_a_client_that_waits(sandbox, create, provider, kind):
+    sandbox.fault(provider, kind, route=ROUTES[provider], seconds=0, times=1)
+    act(sandbox, create, provider)
+    (entry,) = sandbox.ledger()
+    assert (entry["effect"], entry["client_saw_answer"]) == (EFFECTS[provider], True)
+
+
+@pytest.mark.parametrize("kind", ["drip", "drip_head"])
+def test_the_head_of_a_dripping_answer_comes_at_once_unless_it_drips_too(sandbox, kind):
+    sandbox.fault("google", kind, seconds=30)
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=READ_TIMEOUT) as client:
+        body = b'{"url": "https://example.com/jobs/1", "type": "URL_UPDATED"}'
+        head = f"POST /google/v3/urlNotifications:publish HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        client.sendall(f"{head}Authorization: Bearer x\r\nContent-Type: application/json\r\n\r\n".encode() + body)
+        if kind == "drip":
+            received = b""
+            while b"\r\n\r\n" not in received:
+                received += client.recv(4096)
+            assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+        with pytest.raises(TimeoutError):
+            assert client.recv(4096) == b""
+    wait_until_unseen(sandbox)
+
+
+def test_an_endless_answer_goes_on_for_as_long_as_the_client_reads(sandbox):
+    sandbox.fault("google", "endless", times=1)
+    address = f"{sandbox.url}/google/v3/urlNotifications:publish"
+    notice = {"url": "https://example.com/jobs/1", "type": "URL_UPDATED"}
+    headers = {"Authorization": "Bearer x"}
+    with requests.post(address, json=notice, headers=headers, stream=True, timeout=READ_TIMEOUT) as answer:
+        pieces = answer.iter_content(65536)
+        assert sum(len(next(pieces)) for _ in range(100)) > 1_000_000
+    wait_until_unseen(sandbox)
+
+
+def wait_until_unseen(sandbox):
+    deadline = time.monotonic() + 5
+    while not sandbox.ledger() or sandbox.ledger()[0]["client_saw_answer"]:
+        assert time.monotonic() < deadline, "the sandbox thinks that the client has seen its answer"
 
 
 @pytest.mark.parametrize("provider", ROUTES)

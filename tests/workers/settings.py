@@ -15,6 +15,7 @@ PIPELINE |= {
     "OWNER_GRACE": timedelta(0),  # the server of a test run has often just been started
     "LEASE": env.seconds("LEASE_SECONDS", 60),
     "LEASE_MARGIN": env.seconds("LEASE_SECONDS", 60) / 4,
+    "CALL_TIME": env.seconds("LEASE_SECONDS", 60) / 6,
 }
 if env.text("BREAK_BROKER_FILE"):
     break_when_there_is(Path(env.text("BREAK_BROKER_FILE")))

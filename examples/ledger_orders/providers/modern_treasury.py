@@ -4,15 +4,16 @@ Facts: https://docs.moderntreasury.com/platform/reference/ledger-transaction-obj
 is imported on first use: it takes a second, and most processes never need it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from pipeline.once import Once
+from pipeline.providers import budget
 from pipeline.retry import retry_after
 from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMEOUT: Final = 8.0  # seconds for each of connecting, sending and answering; the SDK's own retries are off
 PAGE: Final = 100  # accounts that one request names
 
 
@@ -54,25 +54,23 @@ class Unprocessable(StepFailure):
 def create(call: Call) -> Transaction:
     """Create it, or get what the same call has made before. Raises Unprocessable."""
     params: Any = call.params
-    return _transaction(
-        _send(lambda client: client.ledger_transactions.create(**params, idempotency_key=call.key, timeout=TIMEOUT))
-    )
+    return _transaction(_send(lambda client: client.ledger_transactions.create(**params, idempotency_key=call.key)))
 
 
 def update(transaction: str, call: Call) -> Transaction:
     """Change its status. Raises Unprocessable when it is final."""
     params: Any = call.params
-    return _transaction(_send(lambda client: client.ledger_transactions.update(transaction, **params, timeout=TIMEOUT)))
+    return _transaction(_send(lambda client: client.ledger_transactions.update(transaction, **params)))
 
 
 def retrieve(transaction: str) -> Transaction:
     """Read it."""
-    return _transaction(_send(lambda client: client.ledger_transactions.retrieve(transaction, timeout=TIMEOUT)))
+    return _transaction(_send(lambda client: client.ledger_transactions.retrieve(transaction)))
 
 
 def find(external_id: str) -> Transaction | None:
     """The pending or posted one of that external id: there is one at most. Archived ones have given it back."""
-    found = _send(lambda client: list(client.ledger_transactions.list(external_id=external_id, timeout=TIMEOUT)))
+    found = _send(lambda client: list(client.ledger_transactions.list(external_id=external_id)))
     live = (_transaction(each) for each in found)
     return next((each for each in live if each.status != "archived"), None)
 
@@ -80,7 +78,7 @@ def find(external_id: str) -> Transaction | None:
 def transactions(since: datetime | None = None) -> Iterator[Marked]:
     """The inventory: every transaction with a mark of ours that was made since, archived ones too, newest first."""
     newest: Any = {"created_at": "desc"}
-    listed = _send(lambda client: client.ledger_transactions.list(order_by=newest, per_page=PAGE, timeout=TIMEOUT))
+    listed = _send(lambda client: client.ledger_transactions.list(order_by=newest, per_page=PAGE))
     for page in _pages(listed):
         for each in page:
             if since is not None and each.created_at < since:
@@ -91,7 +89,7 @@ def transactions(since: datetime | None = None) -> Iterator[Marked]:
 
 def marked(transaction: str) -> Marked:
     """One of them by its id."""
-    return _marked(_send(lambda client: client.ledger_transactions.retrieve(transaction, timeout=TIMEOUT)))
+    return _marked(_send(lambda client: client.ledger_transactions.retrieve(transaction)))
 
 
 def available(accounts: Sequence[str]) -> dict[str, int]:
@@ -105,7 +103,15 @@ def available(accounts: Sequence[str]) -> dict[str, int]:
 
 def account(external_id: str, *, name: str, normal_balance: str, currency: str) -> str:
     """The id of the account of that external id in our ledger, which are made if there are none."""
-    return _send(lambda client: _account(client, external_id, name, normal_balance, currency))
+    for found in _send(lambda client: client.ledger_accounts.list(external_id=external_id)).items:
+        return found.id
+    ledger, balance = _ledger(), cast("Any", normal_balance)
+    made = _send(
+        lambda client: client.ledger_accounts.create(
+            name=name, normal_balance=balance, currency=currency, external_id=external_id, ledger_id=ledger
+        )
+    )
+    return made.id
 
 
 def deposit(external_id: str, *, into: str, out_of: str, amount: int) -> None:
@@ -118,7 +124,7 @@ def deposit(external_id: str, *, into: str, out_of: str, amount: int) -> None:
     ]
     _send(
         lambda client: client.ledger_transactions.create(
-            status="posted", external_id=external_id, ledger_entries=entries, timeout=TIMEOUT
+            status="posted", external_id=external_id, ledger_entries=entries
         )
     )
 
@@ -127,6 +133,8 @@ def deposit(external_id: str, *, into: str, out_of: str, amount: int) -> None:
 def _client() -> "ModernTreasury":
     """One a process, made on first use: never before a worker forks."""
     from modern_treasury import ModernTreasury
+
+    from pipeline.providers.over_httpx import client
 
     if not settings.MODERN_TREASURY_API_KEY or not settings.MODERN_TREASURY_ORGANIZATION_ID:
         raise ImproperlyConfigured(
@@ -137,14 +145,17 @@ def _client() -> "ModernTreasury":
         organization_id=settings.MODERN_TREASURY_ORGANIZATION_ID,
         base_url=settings.MODERN_TREASURY_BASE_URL or None,
         max_retries=0,
+        http_client=client(),
     )
 
 
 def _send(request: Callable[["ModernTreasury"], T]) -> T:
     from modern_treasury import APIError
 
+    client = _client()
     try:
-        return request(_client())
+        with budget.within():
+            return request(client)
     except APIError as error:
         raise _ours(error) from error
 
@@ -213,26 +224,15 @@ def _transaction(made: Any) -> Transaction:
 
 
 def _balances(client: "ModernTreasury", accounts: list[str]) -> dict[str, int]:
-    found = client.ledger_accounts.list(id=accounts, per_page=PAGE, timeout=TIMEOUT)
+    found = client.ledger_accounts.list(id=accounts, per_page=PAGE)
     return {each.id: each.balances.available_balance.amount for each in found}
 
 
-def _account(client: "ModernTreasury", external_id: str, name: str, normal_balance: Any, currency: str) -> str:
-    for found in client.ledger_accounts.list(external_id=external_id, timeout=TIMEOUT):
-        return found.id
-    made = client.ledger_accounts.create(
-        name=name,
-        normal_balance=normal_balance,
-        currency=currency,
-        external_id=external_id,
-        ledger_id=_ledger(client.ledgers.list(timeout=TIMEOUT), client),
-        timeout=TIMEOUT,
-    )
-    return made.id
-
-
-def _ledger(known: Iterable[Any], client: "ModernTreasury") -> str:
-    for found in known:
-        if found.name == settings.MODERN_TREASURY_LEDGER:
-            return str(found.id)
-    return client.ledgers.create(name=settings.MODERN_TREASURY_LEDGER, timeout=TIMEOUT).id
+def _ledger() -> str:
+    """The id of our ledger, which is made if there is none."""
+    name = settings.MODERN_TREASURY_LEDGER
+    for page in _pages(_send(lambda client: client.ledgers.list())):
+        for found in page:
+            if found.name == name:
+                return str(found.id)
+    return _send(lambda client: client.ledgers.create(name=name)).id

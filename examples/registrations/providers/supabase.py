@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from pipeline.addresses import as_sent
 from pipeline.once import Once
+from pipeline.providers import budget
 from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMEOUT: Final = 8.0  # seconds for each of connecting, sending and answering; the SDK tries once
 _PASSWORD: Final = ("director_password", "The login's provider refuses this password as too weak: choose another one.")
 _EMAIL: Final = ("director_email", "The login's provider does not take this email address: use another one.")
 # GoTrue's codes: whose fault they are, in the customer's words.
@@ -122,8 +122,9 @@ def _user(found: Any) -> User:
 @Once
 def _client() -> "SyncGoTrueClient":
     """One a process, made on first use: never before a worker forks."""
-    import httpx
     from supabase_auth import SyncGoTrueClient
+
+    from pipeline.providers.over_httpx import client
 
     if not settings.SUPABASE_URL or not settings.SUPABASE_KEY:
         raise ImproperlyConfigured("SUPABASE_URL and SUPABASE_KEY (the service role's) are not set: see its dashboard.")
@@ -132,15 +133,17 @@ def _client() -> "SyncGoTrueClient":
         headers={"Authorization": f"Bearer {settings.SUPABASE_KEY}", "apikey": settings.SUPABASE_KEY},
         auto_refresh_token=False,
         persist_session=False,
-        http_client=httpx.Client(timeout=TIMEOUT),
+        http_client=client(),
     )
 
 
 def _send(request: Callable[["SyncGoTrueClient"], T]) -> T:
     from supabase_auth.errors import AuthError
 
+    client = _client()
     try:
-        return request(_client())
+        with budget.within():
+            return request(client)
     except AuthError as error:
         failure = _ours(error)
     except ValueError:  # an answer that is no user: pydantic's error repeats it

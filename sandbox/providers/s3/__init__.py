@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from sandbox.provider import Answer, Call, Json, Operation, Provider
-from sandbox.providers.s3 import buckets, listing, objects
+from sandbox.providers.s3 import buckets, lacks, listing, objects
+from sandbox.providers.s3.lacks import imperfect
 from sandbox.providers.s3.xml import error_answer, iso, refused, words
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 NAME = "s3"
 OBJECT = "/{bucket}/{key*}"
 OPERATIONS = (
-    Operation("objects.copy", "PUT", OBJECT, objects.copy, header="x-amz-copy-source"),
-    Operation("objects.put", "PUT", OBJECT, objects.put),
-    Operation("objects.get", "GET", OBJECT, objects.get),
-    Operation("objects.head", "HEAD", OBJECT, objects.head),
-    Operation("objects.delete", "DELETE", OBJECT, objects.delete),
-    Operation("objects.list", "GET", "/{bucket}", listing.listed, queries=("list-type",)),
+    Operation("objects.copy", "PUT", OBJECT, imperfect(objects.copy), header="x-amz-copy-source"),
+    Operation("objects.put", "PUT", OBJECT, imperfect(objects.put)),
+    Operation("objects.get", "GET", OBJECT, imperfect(objects.get)),
+    Operation("objects.head", "HEAD", OBJECT, imperfect(objects.head)),
+    Operation("objects.delete", "DELETE", OBJECT, imperfect(objects.delete)),
+    Operation("objects.list", "GET", "/{bucket}", imperfect(listing.listed), queries=("list-type",)),
     Operation("buckets.create", "PUT", "/{bucket}", buckets.create),
     Operation("buckets.head", "HEAD", "/{bucket}", buckets.head),
     Operation("buckets.delete", "DELETE", "/{bucket}", buckets.delete),
@@ -89,11 +90,12 @@ def make_bucket(world: World, name: str) -> None:
 PROVIDER = Provider(
     name=NAME,
     operations=OPERATIONS,
-    schema=objects.SCHEMA,
-    tables=objects.TABLES,
+    schema=objects.SCHEMA + lacks.SCHEMA,
+    tables=objects.TABLES + lacks.TABLES,
     authorise=authorise,
     unknown_route=unknown_route,
     words=words,
     state=state,
     request_headers=request_headers,
+    control=lacks.CONTROL,
 )

@@ -10,13 +10,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from botocore.config import Config
 from celery.signals import after_task_publish, task_prerun
 from django.apps import AppConfig
 
 from pipeline import crashpoints
 
-GIVE_UP_AFTER = 1.5  # seconds until a provider's client gives up; in production 8 to 10
 STARTED, PUBLISHED = "started", "published"
 
 
@@ -30,7 +28,6 @@ class ArmedConfig(AppConfig):
         after_task_publish.connect(_published, weak=False)
         task_prerun.connect(_started, weak=False)
         crashpoints.arm(_obey)
-        _make_impatient()
 
 
 def _folder() -> Path:
@@ -66,16 +63,3 @@ def _obey(point: str) -> None:
     action = taken.read_text()
     taken.rename(_folder() / "obeyed" / f"{point}-{action}-{os.getpid()}")
     os.kill(os.getpid(), signal.SIGKILL if action == "kill" else signal.SIGSTOP)
-
-
-def _make_impatient() -> None:
-    """Time-outs of seconds, so that a run has many of them."""
-    from examples.ledger_orders.providers import modern_treasury
-    from examples.registrations.providers import supabase
-    from postings.providers import http, mail, storage, stripe
-
-    for vendor in (modern_treasury, supabase, mail):
-        vendor.TIMEOUT = GIVE_UP_AFTER  # type: ignore[misc]
-    for vendor in (http, stripe):
-        vendor.TIMEOUT = (1, GIVE_UP_AFTER)  # type: ignore[misc]
-    storage._CONFIG = storage._CONFIG.merge(Config(read_timeout=GIVE_UP_AFTER))  # type: ignore[misc]
