@@ -129,6 +129,7 @@ _QUEUE_ARGUMENTS = None if ON_REDIS else {"x-queue-type": "quorum", "x-delivery-
 CELERY_TASK_QUEUES = [
     Queue(name, routing_key=name, queue_arguments=_QUEUE_ARGUMENTS) for name in ("pipeline", "commit", "rollback")
 ]
+CELERY_WORKER_CONSUMER = "pipeline.consumer:Consumer"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20

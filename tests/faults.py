@@ -28,9 +28,8 @@ KINDS: Final = (
     "conflict",
     "down",
 )
-SLOW: Final = frozenset(
-    {"timeout_before", "timeout_after", "late", "drip", "drip_head"}
-)  # those that the client has to give up on
+# Those that the client has to give up on.
+SLOW: Final = frozenset({"timeout_before", "timeout_after", "late", "drip", "drip_head"})
 LEAVING_UNKNOWN: Final = ("timeout_before", "timeout_after", "late", "error_after")
 A_DAY: Final = timedelta(hours=25)  # longer than providers remember a key
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from pipeline.webhooks import text_at
-from postings.providers.stripe import _made_since, _send
+from postings.providers.stripe import _listed, _made_since, _send
 
 _PAGE: Final = 100  # objects of one page of a list: Stripe's most
 
@@ -24,5 +24,5 @@ def whose(charge: str, intent: str) -> tuple[str, str]:
 def events(types: Sequence[str], since: datetime) -> list[Mapping[str, Any]]:
     """The events of these types since, oldest first, as their webhooks carry them. Stripe keeps them for 30 days."""
     params: Any = _made_since(since) | {"limit": _PAGE, "types": list(types)}
-    listed = _send(lambda client: list(client.v1.events.list(params).auto_paging_iter()))
+    listed = list(_listed(lambda client: client.v1.events.list(params)))
     return [each.to_dict() for each in reversed(listed)]

@@ -1,5 +1,6 @@
 """A real RabbitMQ in the data folder, on loopback ports, where `rabbitmq-server` is installed."""
 
+import os
 import secrets
 import shutil
 import subprocess
@@ -97,6 +98,11 @@ class RabbitMQ:
                 return
             time.sleep(0.3)
         raise LocalError(f"RabbitMQ did not start: see {self.folder.logs / 'rabbitmq.log'}.")
+
+    def forget(self) -> None:
+        """End the daemon by which Erlang's nodes find each other; it outlives the node that started it."""
+        own = {"ERL_EPMD_ADDRESS": LOOPBACK, "ERL_EPMD_PORT": str(self._epmd)}
+        subprocess.run(["epmd", "-kill"], env=os.environ | own, check=False, capture_output=True)
 
     def purge(self) -> int:
         """Every message that no worker has yet is gone."""

@@ -20,7 +20,18 @@ from examples.registrations.providers import supabase
 from pipeline.providers import budget
 from pipeline.run import Call
 from pipeline.workflow import StepFailure, Unavailable, Unknown
-from postings.providers import google_indexing, http, mail, recaptcha, sandbox, storage, storage_check, stripe, twilio
+from postings.providers import (
+    google_indexing,
+    http,
+    mail,
+    recaptcha,
+    sandbox,
+    storage,
+    storage_check,
+    stripe,
+    stripe_money,
+    twilio,
+)
 from tests.providers import peers
 from tests.providers.peers import peer
 
@@ -42,6 +53,8 @@ ASKING: dict[Callable[..., Any], tuple[Any, ...]] = {
     stripe.intents: (),
     stripe.refunds: (),
     stripe.is_reachable: (),
+    stripe_money.whose: ("ch_1", "pi_1"),
+    stripe_money.events: (["charge.refunded"], datetime.now(UTC)),
     mail.send: (MAIL,),
     mail.is_reachable: (),
     storage.put_new: ("logos/1.png", b"x"),
@@ -89,6 +102,7 @@ HEADS = (storage.owner_of, storage.described, storage.is_reachable)
 # What computes and asks nobody.
 LOCAL = {
     "postings.providers.stripe.declined",
+    "postings.providers.storage.has_credentials",
     "postings.providers.storage.way_of_puts",
     "postings.providers.mail.message",
     "postings.providers.twilio.message",
@@ -97,6 +111,7 @@ LOCAL = {
     "postings.providers.sendgrid_webhooks.verified_events",
     "postings.providers.stripe_webhooks.verified_event",
     "postings.providers.twilio_webhooks.is_signed",
+    "postings.providers.twilio_webhooks.verified_form",
 }
 
 
