@@ -9,7 +9,7 @@ from celery.worker.consumer import Consumer as CelerysConsumer
 class Consumer(CelerysConsumer):
     """Celery's, with all its steps but one. Named by CELERY_WORKER_CONSUMER."""
 
-    class Blueprint(CelerysConsumer.Blueprint):
+    class Blueprint(CelerysConsumer.Blueprint):  # type: ignore[misc, valid-type] # its stubs say variable
         """The steps of a start."""
 
         default_steps = [
