@@ -32,6 +32,7 @@ def test_confirming_by_id_holds_the_money_and_capturing_takes_it(sandbox, create
         "reference": "pipeline-1",
         "amount": 9900,
         "currency": "eur",
+        "charged": "99.00",
         "replayed": False,
         "client_saw_answer": True,
     }
