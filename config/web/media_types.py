@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from config.web import limits
-from pipeline.api.problems import Problem
+from pipeline.api.problems import Problem, too_large
 
 _WORD: Final = r"[!#$%&'+.^_`|~0-9A-Za-z\-]+"  # RFC 9110's without `*`, which marks RFC 2231's charsets
 _VALUE: Final = rf'(?:{_WORD}|"[^"\\\x00-\x1f\x7f-\xff]*")'
@@ -84,6 +85,8 @@ def _flaw(request: HttpRequest, boundary: str) -> Problem | None:
     """What is wrong with a multipart body. Its parts are found as Django finds them: separators anywhere."""
     if not _BOUNDARY.fullmatch(boundary):
         return _unreadable("The boundary of the multipart body is missing or malformed.")
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     body, separator = request.body, b"--" + boundary.encode()
     begin = 0
     for _ in range(limits.MAX_PARTS + 2):  # what stands before the first and after the last counts as parts

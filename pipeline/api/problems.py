@@ -116,7 +116,7 @@ def unavailable(detail: str, *, retry_after: int = RETRY_AFTER) -> Problem:
 
 def too_large(limit: int) -> Problem:
     """413 for a whole body over the limit, in bytes."""
-    detail = f"The whole body may have {limit} bytes; a logo 2 MiB."
+    detail = f"The whole body may have {limit} bytes ({limit >> 20} MiB); a logo 2 MiB."
     return Problem(413, "body_too_large", "Body too large", detail)
 
 

@@ -22,7 +22,7 @@ KEYS = {"STRIPE_SECRET_KEY": "sk_test_canary1Zx", "SENDGRID_API_KEY": "SG.canary
 PERSON = "ada.canary@example.com"
 PHONE = "+4930123456789"
 # Tables that hold what was submitted until it is reaped, as docs/security.md lists them.
-PERSONAL = {"pipeline_pipeline", "pipeline_step"}
+PERSONAL = {"pipeline_pipeline", "pipeline_step", "postings_posting"}
 
 
 @pytest.fixture
