@@ -21,6 +21,7 @@ def pytest_configure() -> None:
     """Each of pytest's processes has databases of its own in the one Redis."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     app.conf.broker_url = settings.CELERY_BROKER_URL = _database(settings.CELERY_BROKER_URL, 2 * number)
+    settings.PIPELINE["OWNER_ADDRESS"] = None  # it would lead to another database than the tests' own
     cache = settings.CACHES["default"]
     if "LOCATION" in cache:
         cache["LOCATION"] = _database(cache["LOCATION"], 2 * number + 1)

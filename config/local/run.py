@@ -91,6 +91,8 @@ def with_services(options: argparse.Namespace) -> int:
         with services.running():
             services.redis.flush()
             settings |= services.environment() | dict(os.environ)
+            if "DATABASE_URL" not in given:
+                settings["DATABASE_OWNER_URL"] = ""  # owners' locks belong to the database that is used
             return run(options.command, processes.environment(folder.path, settings))
 
 
