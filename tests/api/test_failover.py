@@ -106,10 +106,10 @@ def test_a_read_only_database_is_503_and_well_as_soon_as_it_can_be_written_to(si
 
 
 def test_a_database_that_was_away_is_used_again_at_once(site):
-    """By themselves pools wait for up to as long as the database was away."""
+    """By itself a pool tries after 1, 3, 7 and 15 s: in between it would have nothing to give."""
     assert submit(site).status_code == 202
     with away():
-        until = time.monotonic() + 4
+        until = time.monotonic() + 8.5
         while time.monotonic() < until:
             assert_unavailable(submit(site), "application/problem+json")
         ready = site.get("/readyz")
