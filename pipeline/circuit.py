@@ -6,8 +6,9 @@ What an outage means is a pure function; its state is one row, which every worke
 import json
 import logging
 import random
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -17,10 +18,11 @@ from django.db import transaction
 from pipeline import circuit_statements, transitions
 from pipeline.conf import Conf, conf
 from pipeline.db import to_json
-from pipeline.errors import IllegalAction, Refused, StepFailure
+from pipeline.errors import IllegalAction, Misconfigured, PipelineError, Refused, StepFailure
 from pipeline.models import Circuit, Pipeline, Step
 from pipeline.plan import Job
-from pipeline.registry import providers
+from pipeline.registry import find, providers
+from pipeline.run import Run
 from pipeline.states import PipelineState, Verb
 
 log = logging.getLogger(__name__)
@@ -28,9 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A circuit: outages since the provider last answered, and what has come of them."""
+    """A circuit: outages since the provider last answered, whose they were, and what has come of them."""
 
     failures: int = 0
+    failing: tuple[str, ...] = ()  # the ids of those pipelines; as many as open a circuit, at most
     openings: int = 0
     opened_at: datetime | None = None
     retry_at: datetime | None = None
@@ -45,16 +48,29 @@ class Way(Enum):
 
 
 def after_outage(
-    state: State, *, is_probe: bool, now: datetime, chance: float, retry_after: timedelta | None, conf: Conf
+    state: State,
+    *,
+    pipeline: str,
+    is_probe: bool,
+    is_for_all: bool = False,
+    now: datetime,
+    chance: float,
+    retry_after: timedelta | None,
+    conf: Conf,
 ) -> State:
-    """The circuit after one more outage. Of an open one only its probe's counts. `chance` is in [0, 1)."""
-    failures = state.failures + 1
-    opens = state.opened_at is None and 0 < conf.CIRCUIT_AFTER <= failures
+    """The circuit after one more outage. Of an open one only its probe's counts. `chance` is in [0, 1).
+
+    Outages of so many pipelines open it, however often each of them failed: what one pipeline asks may fail for ever
+    while others pass. An outage that `is_for_all` opens it alone.
+    """
+    known = state.failing if pipeline in state.failing else (*state.failing, pipeline)[: conf.CIRCUIT_AFTER]
+    counted = replace(state, failures=state.failures + 1, failing=known)
+    opens = state.opened_at is None and conf.CIRCUIT_AFTER > 0 and (is_for_all or len(known) >= conf.CIRCUIT_AFTER)
     if not opens and not (state.opened_at is not None and is_probe):
-        return State(failures, state.openings, state.opened_at, state.retry_at)
+        return counted
     openings = state.openings + 1
     retry_at = now + conf.CIRCUIT_RETRY.delay(openings, chance, retry_after)
-    return State(failures, openings, state.opened_at or now, retry_at)
+    return replace(counted, openings=openings, opened_at=state.opened_at or now, retry_at=retry_at)
 
 
 def held_until(state: State, *, now: datetime, chance: float, conf: Conf) -> datetime:
@@ -65,11 +81,17 @@ def held_until(state: State, *, now: datetime, chance: float, conf: Conf) -> dat
 
 
 def learn(
-    provider: str, outcome: StepFailure | object, *, troubles: int, is_probe: bool = False, has_called: bool = True
+    provider: str,
+    outcome: StepFailure | object,
+    *,
+    pipeline: uuid.UUID,
+    troubles: int,
+    is_probe: bool = False,
+    has_called: bool = True,
 ) -> None:
     """What an attempt's outcome tells of its provider. Without troubles at its claim a success writes nothing."""
     if isinstance(outcome, StepFailure) and outcome.outage:
-        _count(provider, outcome, is_probe=is_probe)
+        _count(provider, outcome, str(pipeline), is_probe=is_probe)
     elif troubles and has_called and (isinstance(outcome, Refused) or not isinstance(outcome, StepFailure)):
         _answered(provider)
 
@@ -125,15 +147,17 @@ def told(row: Circuit) -> str:
     return f"open since {since:%Y-%m-%d %H:%M:%S} UTC, next try {until:%H:%M:%S} UTC"
 
 
-def _count(provider: str, failure: StepFailure, *, is_probe: bool) -> None:
+def _count(provider: str, failure: StepFailure, pipeline: str, *, is_probe: bool) -> None:
     with transaction.atomic():
         row = circuit_statements.LOCK.row({"provider": provider})
         assert row is not None
         now = row.pop("now")
-        before = State(**row)
+        before = State(**row | {"failing": tuple(row["failing"])})
         after = after_outage(
             before,
+            pipeline=pipeline,
             is_probe=is_probe,
+            is_for_all=isinstance(failure, Misconfigured),
             now=now,
             chance=random.random(),  # noqa: S311 - jitter
             retry_after=failure.retry_after,
@@ -153,10 +177,56 @@ def _answered(provider: str) -> None:
 
 
 def _asks_nothing(verb: Verb, pipeline: Pipeline, step: Step, now: datetime) -> bool:
-    """A stage past its deadline turns the pipeline back; what stored no call has nothing at the provider's."""
-    if verb == Verb.STAGE:
-        return pipeline.state == PipelineState.STAGING and now >= pipeline.deadline_at
-    return verb == Verb.ROLLBACK and not step.calls and not step.undo_pending
+    """A stage past its deadline turns the pipeline back, whatever it would ask. Otherwise the step tells."""
+    if verb == Verb.STAGE and pipeline.state == PipelineState.STAGING and now >= pipeline.deadline_at:
+        return True
+    kind = find(pipeline.workflow, pipeline.version).step(step.kind)
+    try:
+        return not kind().calls_provider(_glance(verb, pipeline, step, now))
+    except Exception:  # an author's mistake: the job waits for the circuit
+        log.exception("pipeline %s: calls_provider of %s failed", pipeline.pk, step.name)
+        return False
+
+
+def _glance(verb: Verb, pipeline: Pipeline, step: Step, now: datetime) -> Run:
+    """The attempt that the job would be, before anybody has claimed it."""
+    return Run(
+        pipeline_id=pipeline.pk,
+        step=step.name,
+        verb=verb,
+        attempt=0,
+        input=pipeline.input,
+        args=step.args,
+        data=step.data,
+        calls=step.calls,
+        others={other.name: other.data for other in pipeline.steps.all()},
+        reason=pipeline.error,
+        is_cancelled=pipeline.is_cancelled,
+        created_at=pipeline.created_at,
+        ledger=_LooksOnly(now),
+    )
+
+
+class _LooksOnly:
+    """Implements run.Ledger for an attempt that nobody has claimed: it has a clock, and writes nothing."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def check(self) -> None:
+        raise PipelineError("calls_provider may only look at what is stored: it calls nobody.")
+
+    def record(self, data: Mapping[str, Any], calls: Mapping[str, Any]) -> None:
+        raise PipelineError("calls_provider may only look at what is stored: it records nothing.")
+
+    def secret(self, name: str) -> str:
+        raise PipelineError(f"calls_provider may only look at what is stored: the secret {name!r} is for the verbs.")
+
+    def attachment(self, name: str) -> bytes:
+        raise PipelineError(f"calls_provider may only look at what is stored: attachment {name!r} is for the verbs.")
 
 
 def _why(provider: str, opened_at: datetime) -> Mapping[str, Any]:
@@ -167,6 +237,7 @@ def _why(provider: str, opened_at: datetime) -> Mapping[str, Any]:
 def _columns(state: State) -> dict[str, Any]:
     return {
         "failures": state.failures,
+        "failing": to_json(state.failing),
         "openings": state.openings,
         "opened_at": state.opened_at,
         "retry_at": state.retry_at,

@@ -21,20 +21,21 @@ GIVE_BACK: Final = Statement(
 )
 # Makes the row if need be, and locks it.
 LOCK: Final = Statement(
-    "INSERT INTO pipeline_circuit AS c (provider, failures, openings) VALUES (%(provider)s, 0, 0)"
+    "INSERT INTO pipeline_circuit AS c (provider, failures, failing, openings) VALUES (%(provider)s, 0, '[]', 0)"
     " ON CONFLICT (provider) DO UPDATE SET provider = c.provider"
-    " RETURNING failures, openings, opened_at, retry_at, clock_timestamp() AS now",
+    " RETURNING failures, failing, openings, opened_at, retry_at, clock_timestamp() AS now",
     TYPES,
 )
 WRITE: Final = Statement(
-    "UPDATE pipeline_circuit SET failures = %(failures)s, openings = %(openings)s, opened_at = %(opened_at)s,"
-    " retry_at = %(retry_at)s, error = %(error)s WHERE provider = %(provider)s",
+    "UPDATE pipeline_circuit SET failures = %(failures)s, failing = %(failing)s, openings = %(openings)s,"
+    " opened_at = %(opened_at)s, retry_at = %(retry_at)s, error = %(error)s WHERE provider = %(provider)s",
     TYPES,
 )
 CLOSE: Final = Statement(
     "WITH old AS (SELECT provider, opened_at FROM pipeline_circuit"
     "             WHERE provider = %(provider)s AND failures > 0 FOR NO KEY UPDATE)"
-    " UPDATE pipeline_circuit c SET failures = 0, openings = 0, opened_at = NULL, retry_at = NULL, error = NULL"
+    " UPDATE pipeline_circuit c SET failures = 0, failing = '[]', openings = 0, opened_at = NULL,"
+    "   retry_at = NULL, error = NULL"
     " FROM old WHERE c.provider = old.provider RETURNING old.opened_at",
     TYPES,
 )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.conf import Conf
-from pipeline.errors import Refused, StepFailure, Unavailable
+from pipeline.errors import Misconfigured, Refused, StepFailure, Unavailable
 from pipeline.retry import RetryPolicy
 from pipeline.states import EventType, PipelineState, Verb
 from pipeline.transitions import Begun
@@ -75,6 +75,7 @@ class Situation:
     chance: float
     conf: Conf
     words: Words = Words()
+    is_probe: bool = False  # of an open circuit: that the settings are wrong was told when it opened
 
     @property
     def is_late(self) -> bool:
@@ -93,7 +94,7 @@ def decide(at: Situation, outcome: Outcome | StepFailure) -> Move:
     if isinstance(outcome, StepFailure):
         if at.is_late and at.state == PipelineState.STAGING:
             return too_late(at, outcome)
-        return _again(at, outcome, mark=_is_overdue(at))
+        return _again(at, outcome, mark=_is_overdue(at) or (isinstance(outcome, Misconfigured) and not at.is_probe))
     if isinstance(outcome, Wait):
         return _after_wait(at, outcome)
     if isinstance(outcome, Skip):
@@ -106,7 +107,7 @@ def too_late(at: Situation, failure: StepFailure | None = None) -> TurnBack:
     error = problem(
         "staging_timed_out",
         "Not completed in time",
-        f"This could not be prepared in time. {at.words.unharmed} Please submit it again.",
+        f"This could not be prepared in time: the fault is on our side. {at.words.unharmed} Please submit it again.",
         at.name,
     )
     return TurnBack(EventType.DEADLINE_PASSED, error, _failure(failure) if failure else {"code": "staging_timed_out"})

@@ -69,6 +69,14 @@ class Unavailable(StepFailure):
         self.until = until
 
 
+class Misconfigured(Unavailable):
+    """Unavailable by a fault of ours that a person has to mend: a refused key, an account that is not activated.
+
+    `detail` names the cure. A person is told at once. It opens the provider's circuit at once, unless `outage` is
+    false: then it concerns this request alone (an amount below the minimum), and others may pass.
+    """
+
+
 class Unknown(StepFailure):
     """We do not know whether it happened: time-out, cut connection, 5xx. The next attempt asks first."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
@@ -22,7 +23,7 @@ from pipeline import circuit, crashpoints, dispatch, onward, transitions
 from pipeline.circuit import Way
 from pipeline.conf import conf
 from pipeline.decide import AskLater, Done, GiveUp, Move, Retry, Situation, TurnBack, decide, too_late
-from pipeline.errors import LostOwnership, StepFailure, Unknown
+from pipeline.errors import LostOwnership, Misconfigured, StepFailure, Unknown
 from pipeline.hold import Hold
 from pipeline.models import Pipeline
 from pipeline.ownership import owner
@@ -66,6 +67,7 @@ class Work:
             chance=random.random(),  # noqa: S311 - jitter
             conf=conf(),
             words=self.workflow.words,
+            is_probe=self.is_probe,
         )
 
 
@@ -233,6 +235,7 @@ def _tell_circuit(work: Work, outcome: Outcome | StepFailure) -> None:
         circuit.learn(
             provider,
             outcome,
+            pipeline=work.view.id,
             troubles=work.begun.troubles,
             is_probe=work.is_probe,
             has_called=work.has_called,
@@ -266,6 +269,9 @@ def _effect(work: Work) -> Outcome | StepFailure:
         return failure
     except (LostOwnership, InterfaceError, OperationalError):
         raise
+    except ImproperlyConfigured as error:
+        log.exception("pipeline %s: %s of %s failed", work.view.id, work.job.verb, work.job.step)
+        return Misconfigured("not_configured", str(error))
     except Exception as error:
         # A defect, or the soft time limit: the effect may exist. Tried again, marked in the history, never undone.
         log.exception("pipeline %s: %s of %s failed", work.view.id, work.job.verb, work.job.step)

@@ -5,15 +5,22 @@ attempt after a crash sends the same bytes under the same key.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from pipeline.errors import Refused, Unavailable
 from pipeline.states import Verb
+
+T = TypeVar("T")
 
 # Providers prune idempotency keys after 24 hours at the earliest; from then on only asking is safe.
 REPLAY_HORIZON = timedelta(hours=20)
+
+# What is stored as a call's `answer`, when the provider said that it did nothing.
+_NOTHING: Final = "nothing"  # and no earlier sending can have done anything
+_REFUSED: Final = "refused"  # but an earlier sending may have: look it up, do not send it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +32,12 @@ class Call:
     generation: int
     first_sent_at: datetime
     is_new: bool  # stored by this attempt: nothing can have happened under its key before
+    slot: str = ""  # where it is stored: its verb and name
+    is_refused: bool = False  # the provider refused it; an earlier sending may have done it all the same
 
     def is_replayable(self, now: datetime) -> bool:
-        """Whether the provider still remembers the key."""
-        return now - self.first_sent_at < REPLAY_HORIZON
+        """Whether sending it again tells what it did: the provider still remembers the key and did not refuse it."""
+        return not self.is_refused and now - self.first_sent_at < REPLAY_HORIZON
 
 
 class Ledger(Protocol):
@@ -102,44 +111,103 @@ class Run:
     def call(self, name: str, params: Mapping[str, Any] | None = None) -> Call:
         """The call of that name in this verb: stored now, or as an earlier attempt stored it.
 
-        Later attempts get the stored parameters whatever is passed. Use it at once: it also makes sure that
-        this process still owns the job.
+        Later attempts get the stored parameters whatever is passed. A call that is known to have made nothing gets a
+        new generation: providers replay a stored refusal. Use it at once: it also makes sure that this process still
+        owns the job.
         """
-        if not self.has_called(name, self.verb):
-            return self._store(f"{self.verb.value}.{name}", dict(params or {}), generation=1)
+        slot = f"{self.verb.value}.{name}"
+        stored = self.calls.get(slot)
+        if stored is None:
+            return self._store(slot, {"params": dict(params or {}), "generation": 1})
+        if stored.get("answer") == _NOTHING:
+            return self._store(slot, _next(stored))
         return self.earlier(name, self.verb)
+
+    def send(self, call: Call, act: Callable[[Call], T]) -> T:
+        """`act(call)`, once an attempt. Refused and Unavailable say that the provider did nothing: that is stored."""
+        try:
+            return act(call)
+        except Refused:
+            self.was_refused(call)
+            raise
+        except Unavailable:
+            if self._is_certain(call):
+                self.was_refused(call)
+            raise
+
+    def was_refused(self, call: Call) -> None:
+        """Store that the provider did nothing for this sending. For what only reading back showed; else use `send`."""
+        answer = _NOTHING if self._is_certain(call) else _REFUSED
+        self._write(call.slot, self.calls[call.slot] | {"answer": answer})
 
     def has_called(self, name: str, verb: Verb) -> bool:
         """Whether the call was stored, so that it may have been sent."""
         return f"{verb.value}.{name}" in self.calls
 
+    def may_have_made(self, name: str, verb: Verb) -> bool:
+        """Whether the call may have done anything: stored, and not known to have made nothing."""
+        return self.has_called(name, verb) and self.calls[f"{verb.value}.{name}"].get("answer") != _NOTHING
+
+    def may_have_made_something(self) -> bool:
+        """Whether any call of this step may have done anything."""
+        return any(stored.get("answer") != _NOTHING for stored in self.calls.values())
+
+    def recover(self, name: str, *, replay: Callable[[Call], T | None], find: Callable[[Call], T | None]) -> T | None:
+        """What staging's call made although its answer was lost; None: nothing. For the rollback.
+
+        A call that is known to have made nothing is left alone. Otherwise it is sent again while that tells what it
+        did (`replay`; None and Refused tell nothing), or looked up (`find`). A refused call is not sent again.
+        """
+        if not self.may_have_made(name, Verb.STAGE):
+            return None
+        call = self.earlier(name, Verb.STAGE)
+        made: T | None = None
+        if call.is_replayable(self.now):
+            try:
+                made = replay(call)
+            except Refused:
+                self.was_refused(call)
+        return made if made is not None else find(call)
+
     def earlier(self, name: str, verb: Verb) -> Call:
         """A call that was stored before, to replay it: a rollback asks so what staging has made."""
         slot = f"{verb.value}.{name}"
-        stored = self.calls[slot]
         self.ledger.check()
-        return Call(
-            key=self._key(slot, stored["generation"]),
-            params=stored["params"],
-            generation=stored["generation"],
-            first_sent_at=datetime.fromisoformat(stored["first_sent_at"]),
-            is_new=False,
-        )
+        return self._call(slot, is_new=False)
 
     def renew(self, name: str) -> Call:
         """A new generation of the call: only after reading back proved that the last one did nothing."""
         slot = f"{self.verb.value}.{name}"
-        stored = self.calls[slot]
-        return self._store(slot, stored["params"], generation=stored["generation"] + 1)
+        return self._store(slot, _next(self.calls[slot]))
 
-    def _store(self, slot: str, params: dict[str, Any], *, generation: int) -> Call:
+    def _store(self, slot: str, entry: dict[str, Any]) -> Call:
         self.ledger.check()
-        now = self.ledger.now()
-        entry = {"params": params, "generation": generation, "first_sent_at": now.isoformat()}
+        self._write(slot, entry | {"first_sent_at": self.ledger.now().isoformat()})
+        return self._call(slot, is_new=True)
+
+    def _write(self, slot: str, entry: dict[str, Any]) -> None:
         self.ledger.record({}, {slot: entry})
         self.calls[slot] = entry
-        return Call(self._key(slot, generation), params, generation, now, is_new=True)
 
-    def _key(self, slot: str, generation: int) -> str:
+    def _call(self, slot: str, *, is_new: bool) -> Call:
+        stored = self.calls[slot]
         verb, name = slot.split(".", 1)
-        return f"{self.pipeline_id}:{self.step}:{verb}:{name}:{generation}"
+        return Call(
+            key=f"{self.pipeline_id}:{self.step}:{verb}:{name}:{stored['generation']}",
+            params=stored["params"],
+            generation=stored["generation"],
+            first_sent_at=datetime.fromisoformat(stored["first_sent_at"]),
+            is_new=is_new,
+            is_refused="answer" in stored,
+            slot=slot,
+        )
+
+    def _is_certain(self, call: Call) -> bool:
+        """Whether this sending is the only one that can have done anything."""
+        return call.is_new and not self.calls[call.slot].get("is_doubtful", False)
+
+
+def _next(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The next generation. What an earlier one is doubted to have made may still come."""
+    entry = {"params": stored["params"], "generation": stored["generation"] + 1}
+    return entry if stored.get("answer") == _NOTHING else entry | {"is_doubtful": True}

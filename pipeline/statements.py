@@ -19,7 +19,7 @@ TYPES: Final = {
     "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why provider",
     "int": "fence owner by_owner attempt seen_seq left kept",
     "text[]": "begin_phases begin_from known erase from_states states",
-    "jsonb": "error note failure providers data calls input secrets steps result next_action",
+    "jsonb": "error note failure failing providers data calls input secrets steps result next_action",
     "timestamptz": "until opened_at retry_at",
     "interval": "lease look_again",
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pipeline.errors import LostOwnership, Refused, StepFailure, Unavailable, Unknown, UnknownWorkflow
+from pipeline.errors import LostOwnership, Misconfigured, Refused, StepFailure, Unavailable, Unknown, UnknownWorkflow
 from pipeline.run import Call, Run
 from pipeline.states import Verb, Wave
 from pipeline.words import Words
@@ -18,6 +18,7 @@ from pipeline.words import Words
 __all__ = [
     "Call",
     "LostOwnership",
+    "Misconfigured",
     "Planned",
     "Refused",
     "Run",
@@ -81,6 +82,14 @@ class Step:
 
     def rollback(self, run: Run) -> Outcome:
         """Remove whatever staging may have done; safe if it never ran, ran half, or ran twice."""
+
+    def calls_provider(self, run: Run) -> bool:
+        """Whether this attempt asks the provider anything. While its circuit is open, a job that does not runs at once.
+
+        It is asked before the attempt and may only look at what is stored: it writes, sends and decrypts nothing. By
+        default a rollback calls the provider if any call may have made something.
+        """
+        return run.verb != Verb.ROLLBACK or self.undo_pending or run.may_have_made_something()
 
     @classmethod
     def is_enabled(cls) -> bool:

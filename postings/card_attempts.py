@@ -16,19 +16,12 @@ from pipeline.api.acceptance import TooManyRefused
 from pipeline.models import Pipeline
 from pipeline.states import PipelineState, StepState
 from pipeline.workflow import Refused, Run, Unavailable
+from postings.providers.stripe import CARD_CODES
 
 HOUR: Final = timedelta(hours=1)
 SOON: Final = timedelta(seconds=1)
 _MARK: Final = "card_asked"  # in the payment step's data: its bank is asked, or was
 
-# The payment's errors that do not speak against the card.
-_NOT_THE_CARD: Final = (
-    "customer_timed_out",
-    "hold_expired",
-    "payment_cancelled",
-    "payment_refunded",
-    "staging_timed_out",
-)
 _BACKWARD: Final = (PipelineState.ROLLING_BACK, PipelineState.ROLLED_BACK)
 
 
@@ -77,7 +70,7 @@ def _asked(client: str) -> QuerySet[Pipeline]:
 
 def _failed(client: str) -> QuerySet[Pipeline]:
     """Those that turned back for the card, and those cancelled: a tester of cards needs the bank's answer alone."""
-    for_the_card = Q(error__step="payment") & ~Q(error__code__in=_NOT_THE_CARD)
+    for_the_card = Q(error__step="payment", error__code__in=sorted(CARD_CODES))
     return _asked(client).filter(Q(is_cancelled=True) | for_the_card, state__in=_BACKWARD)
 
 

@@ -18,7 +18,10 @@ from sandbox.world import World
 
 log = logging.getLogger("sandbox")
 READS = frozenset({"GET", "HEAD"})
-REFUSALS = frozenset({"rate_limit", "lock_timeout", "conflict"})  # answered before the provider looks at the request
+# Answered before the provider looks at the request.
+REFUSALS = frozenset(
+    {"rate_limit", "lock_timeout", "conflict", "unauthorised", "bad_request", "not_activated", "other_mode"}
+)
 Routes = dict[str, list[tuple[re.Pattern[str], Operation]]]
 
 

@@ -32,6 +32,8 @@ REQUEST_KINDS = (
     "endless",
     "rate_limit",
     "conflict",
+    "unauthorised",
+    "bad_request",
     "latency",
     "down",
 )

@@ -14,13 +14,16 @@ Everything commits: the fixtures empty the engine's tables afterwards. docs/test
 from pipeline.testing.broker import Message, ScriptedBroker
 from pipeline.testing.clock import advance, until_due
 from pipeline.testing.consistency import assert_consistent, history, snapshot, state_of
-from pipeline.testing.drive import drain, drain_all
+from pipeline.testing.drive import IN_THE_END, IN_TIME, SOON, drain, drain_all
 from pipeline.testing.faults import InjectedFailure, Killed, crash_at, disarm, fail_at, pause_at
 from pipeline.testing.processes import Worker, as_workers, together
 from pipeline.testing.workflows import throwaway
 from pipeline.testing.world import Entry, World
 
 __all__ = [
+    "IN_THE_END",
+    "IN_TIME",
+    "SOON",
     "Entry",
     "InjectedFailure",
     "Killed",

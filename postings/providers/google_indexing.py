@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from pipeline.retry import retry_after
-from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
+from pipeline.workflow import Misconfigured, Refused, StepFailure, Unavailable, Unknown
 from postings.providers import http
 
 Kind = Literal["URL_UPDATED", "URL_DELETED"]
@@ -63,13 +63,14 @@ def _ours(answer: requests.Response) -> StepFailure:
         pause = retry_after(answer.headers) or _PAUSE
         return Unavailable("quota_exhausted", "Google takes no more just now", retry_after=pause, outage=False)
     if status == 401:
-        return Unavailable("google_credentials", "Google refuses our token: check GOOGLE_INDEXING_CREDENTIALS")
+        return Misconfigured("google_credentials", "Google refuses our token: check GOOGLE_INDEXING_CREDENTIALS")
     if status == 403:
-        return Unavailable("google_permission", "The service account is no owner of the site: add it in Search Console")
+        detail = "The service account is no owner of the site: add it in Search Console"
+        return Misconfigured("google_permission", detail)
     if status == 400:
         return Refused("page_refused", "Google refuses the page's address", title="Not indexed")
     if status < 500:
-        return Unavailable("google_settings", f"Google answered {status}: check GOOGLE_INDEXING_BASE")
+        return Misconfigured("google_settings", f"Google answered {status}: check GOOGLE_INDEXING_BASE")
     return Unknown("server_error", f"Google answered {status}")
 
 
@@ -92,7 +93,7 @@ def _token() -> str:
     except Unknown as unknown:  # no page was told of anything yet
         raise Unavailable("google_credentials", "no answer from Google's token address") from unknown
     if answer.status_code != requests.codes.ok:
-        raise Unavailable("google_credentials", f"Google gave no token ({answer.status_code}): check the credentials")
+        raise Misconfigured("google_credentials", f"Google gave no token ({answer.status_code}): check the credentials")
     body = http.body_of("google", answer)
     _tokens[credentials] = (str(body["access_token"]), time.time() + float(body.get("expires_in", _TOKEN_LIFE)))
     return _tokens[credentials][0]

@@ -1,5 +1,6 @@
 """SendGrid, by its official SDK. It knows no idempotency key: who calls decides what an unknown outcome means."""
 
+import json
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,7 +17,7 @@ from pipeline.addresses import as_sent
 from pipeline.providers import budget
 from pipeline.providers.over_urllib import opener
 from pipeline.retry import retry_after
-from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
+from pipeline.workflow import Misconfigured, Refused, StepFailure, Unavailable, Unknown
 
 _PAUSE: Final = timedelta(seconds=5)  # after a 429 that names none
 
@@ -99,9 +100,21 @@ def _ours(error: HTTPError) -> StepFailure:
         pause = retry_after(error.headers) or _PAUSE
         return Unavailable("rate_limited", "SendGrid asks for fewer requests", retry_after=pause)
     if status in (401, 403):
-        return Unavailable("mail_credentials", "SendGrid refuses our key: check SENDGRID_API_KEY")
-    if status in (400, 413):
+        return Misconfigured("mail_credentials", "SendGrid refuses us: check SENDGRID_API_KEY and MAIL_FROM's sender")
+    if status == 413 or (status == 400 and _is_about_ours(error)):
+        detail = "SendGrid refuses the mail's form: check MAIL_FROM and the templates"
+        return Misconfigured("mail_refused", detail, outage=False)
+    if status == 400:
         return Refused("email_refused", "SendGrid refuses the mail or its address", title="Email refused")
     if status < 500:
-        return Unavailable("mail_settings", f"SendGrid answered {status}: check the mail settings")
+        return Misconfigured("mail_settings", f"SendGrid answered {status}: check the mail settings")
     return Unknown("server_error", f"SendGrid answered {status}")
+
+
+def _is_about_ours(error: HTTPError) -> bool:
+    """Whether it names fields, and the recipient's is not one of them."""
+    try:
+        fields = [str(each.get("field") or "") for each in json.loads(error.body)["errors"]]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return any(fields) and not any(field.startswith("personalizations") for field in fields)

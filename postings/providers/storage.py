@@ -27,7 +27,7 @@ from pipeline.once import Once
 from pipeline.providers import budget
 from pipeline.providers.over_urllib3 import bind
 from pipeline.retry import retry_after
-from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
+from pipeline.workflow import Misconfigured, Refused, StepFailure, Unavailable, Unknown
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def _refuse_redirect(parsed_response: Mapping[str, Any] | None, **_: Any) -> Non
     answer = (parsed_response or {}).get("ResponseMetadata", {})
     if answer.get("HTTPStatusCode") in (301, 302, 303, 307, 308):
         where = answer.get("HTTPHeaders", {}).get("location", "another address")
-        raise Unavailable("storage_settings", f"object storage redirects to {where}: check S3_ENDPOINT_URL")
+        raise Misconfigured("storage_settings", f"object storage redirects to {where}: check S3_ENDPOINT_URL")
 
 
 def _mark(found: Mapping[str, Any]) -> str:
@@ -250,7 +250,9 @@ def _send(request: Callable[[Any], T]) -> T:
     try:
         with budget.within():
             return request(client)
-    except (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError) as error:
+    except NoCredentialsError as error:
+        raise Misconfigured("storage_settings", "no key: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY") from error
+    except (EndpointConnectionError, ConnectTimeoutError) as error:
         raise Unavailable("storage_unreachable", "no connection to object storage") from error
     except ClientError as error:
         raise _ours(error) from error
@@ -273,4 +275,4 @@ def _ours(error: ClientError) -> StepFailure:
     if status >= 500 or not status:
         return Unknown("server_error", f"object storage answered {status}")
     # A missing bucket, a refused key: our own settings, mended by a person. Never the customer's fault.
-    return Unavailable("storage_settings", f"object storage answered {code or status}: check the S3 settings")
+    return Misconfigured("storage_settings", f"object storage answered {code or status}: check the S3 settings")

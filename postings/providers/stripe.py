@@ -18,7 +18,7 @@ from pipeline.once import Once
 from pipeline.providers import budget
 from pipeline.providers.over_urllib3 import session
 from pipeline.retry import retry_after
-from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
+from pipeline.workflow import Call, Misconfigured, Refused, StepFailure, Unavailable, Unknown
 
 T = TypeVar("T")
 
@@ -34,11 +34,35 @@ _DECLINES: Final = {
     "authentication_failed": "Your bank could not confirm that it was you.",
     "card_declined": "Your card was declined.",
 }
+CARD_CODES: Final = frozenset(_DECLINES)  # those that a bank gives for a card: whoever tests cards gets them
+# Faults of ours, by Stripe's code or words, and who mends them how. The first concern every payment.
+_ACCOUNT_CODES: Final = frozenset(
+    {"account_invalid", "api_key_expired", "platform_api_key_expired", "secret_key_required", "testmode_charges_only"}
+)
+_ACCOUNT_WORDS: Final = ("cannot currently make live charges", "has not been activated")
+_CURES: Final = {
+    "amount_too_small": "the plan's price is below Stripe's minimum for its currency: raise it in the admin",
+    "amount_too_large": "the plan's price is above what Stripe takes: lower it in the admin",
+    "currency": "the account takes no payments in the plan's currency: change it in the admin",
+}
+_OTHER_MODE: Final = "similar object exists in"
+_USED: Final = ("may not be used again", "previously used", "already been attached to a customer")
 # Stripe's codes, where ours say it in another word.
 _CODES: Final = {
     "payment_intent_authentication_failure": "authentication_failed",
     "authentication_required": "authentication_failed",
 }
+
+
+# The intent's or its charge's state does not allow the call: reading it tells more than the answer.
+_WRONG_STATES: Final = frozenset(
+    {
+        "capture_charge_authorization_expired",
+        "charge_already_captured",
+        "charge_expired_for_capture",
+        "payment_intent_unexpected_state",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +130,12 @@ def refund(call: Call) -> str:
     """Refund a captured intent; the refund's id, or Refused. One that is refunded already is fine."""
     try:
         made = _send(lambda client: client.v1.refunds.create(_params(call), _options(call)))
-    except Refused as refused:
-        if refused.code == "charge_already_refunded":
+    except Misconfigured as fault:
+        if fault.code == "charge_already_refunded":
             return ""
-        raise
+        if fault.outage:
+            raise
+        raise Refused(fault.code, fault.detail, title="Refund refused") from fault
     if made.status in ("failed", "canceled"):
         raise Refused(
             "refund_failed",
@@ -212,7 +238,8 @@ def _ours(error: stripe.StripeError) -> StepFailure:
     if isinstance(error, stripe.CardError):
         return declined(_decline_code(error))
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return Unavailable("stripe_credentials", "Stripe refuses our key: check STRIPE_SECRET_KEY")
+        detail = "Stripe refuses our key: check STRIPE_SECRET_KEY and what a restricted key may do"
+        return Misconfigured("stripe_credentials", detail)
     return _answered(error, (error.error.code if error.error is not None else None) or error.code or "")
 
 
@@ -224,10 +251,10 @@ def _answered(error: stripe.StripeError, code: str) -> StepFailure:
     if isinstance(error, stripe.IdempotencyError) or status == 409:
         detail = "the key is in use or was used for something else"
         return Unknown(code or "idempotency_conflict", detail, outage=False)
-    if code in ("payment_intent_unexpected_state", "charge_expired_for_capture"):
+    if code in _WRONG_STATES:
         return WrongState(code, "the intent is in another state", outage=False)
     if isinstance(error, stripe.InvalidRequestError):
-        return _invalid(code)
+        return _invalid(code, str(error.param or ""), (error.user_message or "").lower())
     return Unknown("server_error", f"Stripe answered {status}")
 
 
@@ -242,16 +269,29 @@ def _not_connected(error: BaseException) -> StepFailure:
     return Unknown("no_answer", "the connection to Stripe broke")
 
 
-def _invalid(code: str) -> Refused:
-    if code == "resource_missing":
-        return Refused(
-            code,
-            "Stripe knows no such payment method",
-            title="Payment refused",
-            message="This payment method is not known or was used up. Nothing was charged: enter the card again.",
-            field="payment_method",
-        )
-    return Refused(code or "payment_invalid", "Stripe refuses the request", title="Payment refused")
+def _invalid(code: str, param: str, words: str) -> StepFailure:
+    """The customer's where it speaks of their payment method; everything else that we sent is ours to mend."""
+    if any(used in words for used in _USED):
+        return _enter_again("payment_method_used", "was used before")
+    if _OTHER_MODE in words or code == "livemode_mismatch":
+        detail = "an object of the other mode: set STRIPE_SECRET_KEY and the publishable key both to live or test"
+        return Misconfigured("stripe_mode", detail, outage=False)
+    if param == "payment_method":
+        return _enter_again(code or "payment_method_refused", "is not known, or cannot be used here")
+    if code in _ACCOUNT_CODES or any(each in words for each in _ACCOUNT_WORDS):
+        return Misconfigured(code or "account_inactive", "activate the account in Stripe's dashboard, check its key")
+    cure = _CURES.get(code) or _CURES.get(param) or "see the request in Stripe's dashboard"
+    return Misconfigured(code or "stripe_request", f"Stripe refuses {param or 'the request'}: {cure}", outage=False)
+
+
+def _enter_again(code: str, why: str) -> Refused:
+    return Refused(
+        code,
+        f"the payment method {why}",
+        title="Card needed again",
+        message=f"This payment method {why}. Nothing was charged: please enter the card again.",
+        field="payment_method",
+    )
 
 
 def _decline_code(error: stripe.CardError) -> str:

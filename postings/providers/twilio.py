@@ -13,13 +13,14 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from pipeline.retry import retry_after
-from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
+from pipeline.workflow import Misconfigured, Refused, StepFailure, Unavailable, Unknown
 from postings.providers import http
 
 _PAUSE: Final = timedelta(seconds=5)  # after a 429 that names none
 _PAGE: Final = 1000  # Twilio's most; nobody gets that many between a sending and its look-up
 # Codes that speak about the recipient: not a number, no mobile, unsubscribed, region not allowed.
 _RECIPIENT: Final = frozenset({21211, 21214, 21217, 21219, 21265, 21408, 21610, 21612, 21614})
+_SENDER: Final = frozenset({20404, 21212, 21603, 21606, 21701, 21703})  # those about ours: no message passes
 
 
 def message(*, to: str, text: str, reference: str) -> dict[str, str]:
@@ -66,10 +67,11 @@ def _ours(answer: requests.Response) -> StepFailure:
         pause = retry_after(answer.headers) or _PAUSE
         return Unavailable("rate_limited", "Twilio asks for fewer requests", retry_after=pause)
     if status in (401, 403):
-        return Unavailable("twilio_credentials", "Twilio refuses our key: check TWILIO_AUTH_TOKEN")
+        return Misconfigured("twilio_credentials", "Twilio refuses our key: check TWILIO_AUTH_TOKEN")
     if 400 <= status < 500:
         code = http.body_of("twilio", answer).get("code")
         if code in _RECIPIENT:
             return Refused("sms_refused", f"Twilio refuses the number ({code})", title="SMS refused")
-        return Unavailable("twilio_settings", f"Twilio answered {status} ({code}): check the TWILIO_ settings")
+        detail = f"Twilio answered {status} ({code}): check the TWILIO_ settings"
+        return Misconfigured("twilio_settings", detail, outage=code in _SENDER)
     return Unknown("server_error", f"Twilio answered {status}")

@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 
 from pipeline.models import Inbox
 from pipeline.states import Verb
-from pipeline.workflow import Call, Refused, Run, Step, Unavailable, Unknown
+from pipeline.workflow import Call, Refused, Run, Step, Unknown
 from postings.prices import formatted
 from postings.providers import mail
 
@@ -49,19 +49,20 @@ class EmailStep(Step):
         reason = "" if is_refunded else (run.reason or {}).get("detail", "")
         return self._tell(run, "not_published", {"reason": reason, "is_refunded": is_refunded})
 
+    def calls_provider(self, run: Run) -> bool:
+        """Whoever cancelled is not told."""
+        is_told = not run.is_cancelled or bool(run.of("payment").get("refunded"))
+        return super().calls_provider(run) and (run.verb != Verb.ROLLBACK or is_told)
+
     def _tell(self, run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, str]:
         call = run.call("send", {"mail": _rendered(run, kind, context)})
         if not call.is_new:
             if self._arrived(run, call):
                 return {"told": kind}
-            if run.data.get("not_accepted") != call.generation:
-                self._wait_for_news(run, call)
+            self._wait_for_news(run, call)
             call = run.renew("send")
         try:
-            message_id = mail.send(_numbered(call))
-        except Unavailable:
-            run.record(not_accepted=call.generation)
-            raise
+            message_id = run.send(call, lambda call: mail.send(_numbered(call)))
         except Unknown as unknown:
             grace = settings.MAIL_GRACE
             raise Unknown(unknown.code, unknown.detail, retry_after=grace, outage=unknown.outage) from unknown

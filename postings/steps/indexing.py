@@ -51,7 +51,7 @@ class IndexingStep(Step):
 
     def rollback(self, run: Run) -> None:
         """What may have been told is taken back."""
-        if run.has_called("publish", Verb.COMMIT):
+        if run.may_have_made("publish", Verb.COMMIT):
             _tell(run, run.earlier("publish", Verb.COMMIT).params["url"], "URL_DELETED")
 
 

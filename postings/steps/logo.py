@@ -33,18 +33,34 @@ class LogoStep(Step):
 
     def rollback(self, run: Run) -> None:
         """Delete whatever staging may have uploaded; deleting nothing is fine."""
-        if run.data.get("is_foreign"):
-            return
-        is_stored = run.has_called("put", Verb.STAGE)
-        storage.delete(run.earlier("put", Verb.STAGE).params["key"] if is_stored else _key(run))
+        key = self._uploaded(run)
+        if key is not None:
+            storage.delete(key)
+
+    def calls_provider(self, run: Run) -> bool:
+        """Without a logo there is nothing to store."""
+        return super().calls_provider(run) and (run.verb != Verb.STAGE or bool(run.input["has_logo"]))
+
+    def _uploaded(self, run: Run) -> str | None:
+        """The key under which there may be an object of ours. What is not ours is not ours to delete."""
+        if not run.has_called("put", Verb.STAGE):
+            return _key(run) if run.is_restored else None
+        call = run.earlier("put", Verb.STAGE)
+        key = str(call.params["key"])
+        if not call.is_refused:
+            return key
+        may_be = run.may_have_made("put", Verb.STAGE) and storage.owner_of(key) == run.reference
+        return key if may_be else None
 
     def _put(self, run: Run, call: Call, picture: bytes, digest: str) -> None:
         """A key that exists already is ours from an earlier attempt, or nobody's business: compare."""
         key = call.params["key"]
-        if storage.put_new(key, picture, content_type="image/png", reference=run.reference, digest=digest):
-            return
-        if storage.owner_of(key) != run.reference:
-            run.record(is_foreign=True)  # before it turns back: what is not ours is not ours to delete
+
+        def put(_call: Call) -> bool:
+            return storage.put_new(key, picture, content_type="image/png", reference=run.reference, digest=digest)
+
+        if not run.send(call, put) and storage.owner_of(key) != run.reference:
+            run.was_refused(call)
             raise Refused("logo_key_taken", f"{key} belongs to another pipeline", title="Logo not stored")
 
 

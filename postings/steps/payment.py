@@ -94,7 +94,7 @@ class PaymentStep(Step):
                 "metadata": {"pipeline_id": run.reference},
             },
         )
-        intent = self._answer_of(run, call) or stripe.create(run.renew("create"))
+        intent = self._answer_of(run, call) or run.send(run.renew("create"), stripe.create)
         self._check(run, intent)
         run.record(intent=intent.id)
         return intent
@@ -108,18 +108,19 @@ class PaymentStep(Step):
         """
         if call.is_replayable(run.now) and run.now - run.created_at < REPLAY_HORIZON:
             try:
-                return stripe.create(call)
+                return run.send(call, stripe.create)
             except Unknown as unknown:
                 if call.is_new or unknown.code != "server_error":
                     raise
         return stripe.find(run.reference, call.first_sent_at)
 
     def _made_but_not_recorded(self, run: Run) -> Intent | None:
-        """What a create has made whose answer was lost, or whose record was, with a database that was restored."""
-        if run.has_called("create", Verb.STAGE):
-            intent = self._answer_of(run, run.earlier("create", Verb.STAGE))
-        else:
-            intent = stripe.find(run.reference, run.created_at)
+        """What a create made whose answer, or record in a restored database, was lost. A refused one made nothing."""
+        intent = run.recover(
+            "create",
+            replay=lambda call: self._answer_of(run, call),
+            find=lambda: stripe.find(run.reference, run.created_at),
+        )
         if intent is not None:
             run.record(intent=intent.id)
         return intent
@@ -136,7 +137,7 @@ class PaymentStep(Step):
         if not call.is_replayable(run.now):
             call = run.renew(name)  # `seen` was read by this attempt and shows that nothing happened
         try:
-            return send(call)
+            return run.send(call, send)
         except WrongState:
             return stripe.retrieve(run.data["intent"])
         except Unknown as unknown:
@@ -145,7 +146,7 @@ class PaymentStep(Step):
         intent = stripe.retrieve(run.data["intent"])
         if seen is None or intent.status != seen.status:
             return intent
-        return send(run.renew(name))
+        return run.send(run.renew(name), send)
 
     def _held(self, run: Run, intent: Intent) -> Outcome:
         self._check(run, intent)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from pipeline.states import Verb
-from pipeline.workflow import Run, Skip, Step, Unavailable, Unknown
+from pipeline.workflow import Run, Skip, Step, Unknown
 from postings.providers import twilio
 
 _TITLE: Final = 60  # characters of the title, so that the text stays within two segments
@@ -41,19 +41,14 @@ class SmsStep(Step):
         to, mark = run.input["contact_phone"], _mark(run)
         call = run.call("send", twilio.message(to=to, text=_text(run, mark), reference=run.reference))
         if not call.is_new:
-            if run.data.get("not_accepted") != call.generation:
-                if twilio.was_sent(to, mark):
-                    return {"told": mark}
-                left = call.first_sent_at + settings.MAIL_GRACE - run.now
-                if left.total_seconds() > 0:
-                    detail = "it may have been sent: asking again"
-                    raise Unknown("not_listed_yet", detail, retry_after=left, outage=False)
+            if twilio.was_sent(to, mark):
+                return {"told": mark}
+            left = call.first_sent_at + settings.MAIL_GRACE - run.now
+            if left.total_seconds() > 0:
+                detail = "it may have been sent: asking again"
+                raise Unknown("not_listed_yet", detail, retry_after=left, outage=False)
             call = run.renew("send")
-        try:
-            return {"told": mark, "message": twilio.send(call.params)}
-        except Unavailable:
-            run.record(not_accepted=call.generation)
-            raise
+        return {"told": mark, "message": run.send(call, lambda call: twilio.send(call.params))}
 
 
 def _mark(run: Run) -> str:

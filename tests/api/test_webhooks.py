@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipeline import actions
 from pipeline.models import Event, Inbox, Pipeline, Step
-from pipeline.testing import drain, snapshot
+from pipeline.testing import IN_THE_END, drain, snapshot
 from postings.models import PendingNews
 from tests.api.conftest import APPS, problem
 
@@ -175,7 +175,7 @@ def test_an_event_of_no_pipeline_is_stored_and_answered_2xx(tell_stripe, event):
 )
 def test_money_that_goes_back_without_us_needs_a_person(tell_stripe, begin, broker, kind, code):
     pipeline = begin()
-    drain(pipeline, broker)
+    drain(pipeline, broker, within=IN_THE_END)
     Step.objects.filter(pipeline=pipeline, name="payment").update(data={"intent": "pi_5"})
     assert tell_stripe(an_event(kind=kind, payment_intent="pi_5", object="charge")).status_code == 204
     assert tell_stripe(an_event(kind=kind, payment_intent="pi_5", object="charge")).status_code == 204

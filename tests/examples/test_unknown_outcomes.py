@@ -10,7 +10,7 @@ from examples.registrations.providers import supabase
 from pipeline import actions
 from pipeline.models import Step
 from pipeline.sweep import sweep_once
-from pipeline.testing import ScriptedBroker, crash_at, drain, state_of
+from pipeline.testing import IN_THE_END, ScriptedBroker, crash_at, drain, state_of
 from tests.examples.conftest import balance
 from tests.examples.test_example_faults import assert_ordered, assert_registered
 from tests.faults import LEAVING_UNKNOWN, a_day_later, leave_unknown
@@ -28,7 +28,7 @@ def test_an_order_is_posted_once(
     broker.deliver_all()
     assert state_of(pipeline) in ("staging", "committing")
     a_day_later(outside, kind)
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
     assert_ordered(outside, pipeline, buyer, before)
 
 
@@ -42,7 +42,7 @@ def test_an_order_without_funds_leaves_nothing(
     pipeline = order(1200, before)
     broker.deliver_all()
     a_day_later(outside, kind)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
     assert_ordered(outside, pipeline, buyer, before)
 
 
@@ -55,7 +55,7 @@ def test_an_institution_is_registered_once(
     broker.deliver_all()
     assert state_of(pipeline) == "staging"
     a_day_later(outside, kind)
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
     assert_registered(outside, pipeline)
 
 
@@ -70,7 +70,7 @@ def test_a_director_is_let_in(
     # Letting somebody in is no effect of the ledger's: only the user shows it.
     a_day_later(outside, kind, is_there=lambda _: is_admitted(pipeline))
     assert is_admitted(pipeline) == (kind != "timeout_before"), "the fault is not the one that was meant"
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
     assert is_admitted(pipeline)
     assert_registered(outside, pipeline)
 
@@ -94,5 +94,5 @@ def test_a_registration_that_turns_back_leaves_no_user(
     sweep_once()  # takes the killed worker's job over
     broker.deliver_all()
     a_day_later(outside, kind)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
     assert_registered(outside, pipeline)

@@ -1,8 +1,11 @@
 """A provider that is down: its jobs wait uncounted, one at a time probes it, and they come back one by one."""
 
+import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from pipeline import actions, circuit
@@ -13,13 +16,24 @@ from pipeline.models import Circuit, Event, Pipeline, Step
 from pipeline.retry import RetryPolicy, retry_after
 from pipeline.states import Verb
 from pipeline.sweep import sweep_once
-from pipeline.testing import Killed, advance, as_workers, crash_at, drain, drain_all, state_of, together
-from pipeline.workflow import Refused, Skip, Unavailable, Unknown, Wait
+from pipeline.testing import (
+    IN_THE_END,
+    IN_TIME,
+    Killed,
+    advance,
+    as_workers,
+    crash_at,
+    drain,
+    drain_all,
+    state_of,
+    together,
+)
+from pipeline.workflow import Misconfigured, Refused, Skip, Unavailable, Unknown, Wait
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 CONF = Conf(CIRCUIT_AFTER=3, CIRCUIT_RETRY=RetryPolicy(first=2 * SECOND, factor=2, cap=60 * SECOND, jitter=0))
-OPEN = State(failures=3, openings=1, opened_at=NOW - SECOND, retry_at=NOW)
+OPEN = State(failures=3, failing=("a", "b", "c"), openings=1, opened_at=NOW - SECOND, retry_at=NOW)
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +68,12 @@ def down(world):
 
 
 def opened(begin, broker, paid, down, place="payment.stage"):
-    """A pipeline whose failures have opened Stripe's circuit."""
+    """A pipeline whose failure, with those of two others, has opened Stripe's circuit."""
     down(place)
     pipeline = begin(paid)
-    let_pass(broker, timedelta(milliseconds=10), times=3)
+    broker.deliver_all()
+    for _ in range(2):
+        circuit.learn("stripe", Unavailable("stripe_unreachable"), pipeline=uuid.uuid4(), troubles=1)
     assert row().opened_at is not None
     return pipeline
 
@@ -97,41 +113,64 @@ def calls(world, verb="stage", step="payment"):
 # --- the decision ---------------------------------------------------------------------------------------
 
 
-def outage(state, *, is_probe=False, chance=0.5, pause=None, conf=CONF):
-    return after_outage(state, is_probe=is_probe, now=NOW, chance=chance, retry_after=pause, conf=conf)
+def outage(state, *, of="c", is_probe=False, is_for_all=False, chance=0.5, pause=None, conf=CONF):
+    given = {"pipeline": of, "is_probe": is_probe, "is_for_all": is_for_all, "chance": chance}
+    return after_outage(state, now=NOW, retry_after=pause, conf=conf, **given)
 
 
-def test_it_opens_after_so_many_outages_in_a_row():
-    one = outage(State())
-    two = outage(one)
-    assert (one, two) == (State(1), State(2))
-    assert outage(two) == State(3, 1, NOW, NOW + 2 * SECOND)
+def test_it_opens_when_so_many_pipelines_in_a_row_had_outages():
+    one = outage(State(), of="a")
+    two = outage(one, of="b")
+    assert (one, two) == (State(1, ("a",)), State(2, ("a", "b")))
+    assert outage(two) == State(3, ("a", "b", "c"), 1, NOW, NOW + 2 * SECOND)
+
+
+def test_one_pipeline_alone_opens_nothing_however_often_it_fails():
+    state = State()
+    for _ in range(100):
+        state = outage(state, of="a")
+    assert state == State(100, ("a",))
+    assert outage(outage(state, of="b"), of="b").opened_at is None
+    assert outage(outage(state, of="b"), of="c").opened_at == NOW
+
+
+def test_what_is_wrong_for_all_opens_it_at_once_unless_it_is_switched_off():
+    assert outage(State(), is_for_all=True).opened_at == NOW
+    assert outage(State(), is_for_all=True, conf=Conf(CIRCUIT_AFTER=0)) == State(1)
+
+
+def test_it_keeps_no_more_pipelines_than_it_needs():
+    state = State()
+    for number in range(50):
+        state = outage(state, of=str(number))
+    assert state.failing == ("0", "1", "2")
 
 
 def test_of_an_open_one_only_the_probe_s_outage_counts():
-    assert outage(OPEN) == State(4, 1, OPEN.opened_at, NOW)
-    assert outage(OPEN, is_probe=True) == State(4, 2, OPEN.opened_at, NOW + 4 * SECOND)
+    assert outage(OPEN) == replace(OPEN, failures=4)
+    assert outage(OPEN, is_probe=True) == replace(OPEN, failures=4, openings=2, retry_at=NOW + 4 * SECOND)
 
 
 def test_a_probe_that_was_overtaken_by_a_success_opens_nothing():
-    assert outage(State(), is_probe=True) == State(1)
+    assert outage(State(), is_probe=True) == State(1, ("c",))
 
 
 def test_its_delay_grows_to_a_cap_and_retry_after_is_a_floor():
-    late = State(30, 20, OPEN.opened_at, NOW)
+    late = replace(OPEN, failures=30, openings=20)
     assert outage(late, is_probe=True).retry_at == NOW + 60 * SECOND
-    assert outage(State(2), pause=10 * SECOND).retry_at == NOW + 10 * SECOND
-    assert outage(State(2), pause=SECOND).retry_at == NOW + 2 * SECOND
+    two = State(2, ("a", "b"))
+    assert outage(two, pause=10 * SECOND).retry_at == NOW + 10 * SECOND
+    assert outage(two, pause=SECOND).retry_at == NOW + 2 * SECOND
 
 
 def test_it_can_be_switched_off():
-    assert outage(State(1000), conf=Conf(CIRCUIT_AFTER=0)).opened_at is None
+    assert outage(State(1000, ("a",)), conf=Conf(CIRCUIT_AFTER=0)).opened_at is None
 
 
 @pytest.mark.parametrize(("chance", "seconds"), [(0, 0), (0.5, 0.5), (0.999, 0.999)])
 def test_jobs_come_back_spread_over_half_the_delay(chance, seconds):
     assert held_until(OPEN, now=NOW, chance=chance, conf=CONF) == NOW + seconds * SECOND
-    late = State(30, 20, OPEN.opened_at, NOW)
+    late = replace(OPEN, failures=30, openings=20)
     assert held_until(late, now=NOW, chance=chance, conf=CONF) == NOW + 30 * seconds * SECOND
 
 
@@ -165,6 +204,45 @@ def test_outages_of_several_pipelines_open_it_and_nobody_else_is_attempted(begin
     assert calls(world) == first
     assert [attempts(pipeline) for pipeline in late] == [0, 0]
     assert [state_of(pipeline) for pipeline in late] == ["staging", "staging"]
+
+
+def test_one_pipeline_that_fails_for_ever_keeps_no_other_waiting(begin, broker, paid, world):
+    poisoned = begin(paid)
+    world.will("payment.stage", *[Unknown("server_error")] * 20)
+    let_pass(broker, timedelta(milliseconds=10), times=19)
+    assert attempts(poisoned) == 20
+    assert row().opened_at is None
+    assert drain(begin(paid), broker) == "committed"
+
+
+def test_what_is_wrong_with_our_settings_opens_it_at_once_and_a_person_is_told_once(begin, broker, paid, down):
+    down("payment.stage", Misconfigured("key_refused", "check STRIPE_SECRET_KEY"))
+    pipelines = [begin(paid) for _ in range(3)]
+    let_pass(broker, 200 * SECOND, times=4)
+    assert row().opened_at is not None
+    told = Event.objects.filter(type="attention")
+    assert [(event.pipeline_id, event.data["detail"]) for event in told] == [(pipelines[0], "check STRIPE_SECRET_KEY")]
+    down.up()
+    back(pipelines[0])
+    drain_all(pipelines, broker, within=IN_THE_END)
+    assert {state_of(pipeline) for pipeline in pipelines} == {"committed"}
+
+
+def test_what_is_wrong_with_one_request_of_ours_is_told_and_keeps_no_other_waiting(begin, broker, paid, world):
+    world.will("payment.stage", Misconfigured("amount_too_small", "raise the price", outage=False))
+    pipeline = begin(paid)
+    broker.deliver_all()
+    assert Event.objects.get(type="attention").pipeline_id == pipeline
+    assert not Circuit.objects.exists()
+    assert drain(begin(paid), broker) == "committed"
+
+
+def test_a_setting_that_is_missing_is_told_by_its_name(begin, broker, paid, world):
+    world.will("payment.stage", ImproperlyConfigured("STRIPE_SECRET_KEY is not set"))
+    begin(paid)
+    broker.deliver_all()
+    assert Event.objects.get(type="attention").data["detail"] == "STRIPE_SECRET_KEY is not set"
+    assert row().opened_at is not None
 
 
 def test_a_waiting_job_says_why_and_until_when(begin, broker, paid, down):
@@ -233,6 +311,33 @@ def test_verbs_that_call_nobody_go_on(begin, broker, world, define):
     assert drain(begin(workflow), broker) == "committed"
 
 
+def test_a_step_that_says_it_calls_nobody_waits_for_nobody(begin, broker, world, define):
+    """Asked of the run while the circuit is open; the step's answer may depend on all that is stored."""
+    world.will("logo.stage", Skip("no logo"))
+    logo = world.step("logo", provider="s3", calls_provider=lambda _self, run: bool(run.input["logo"]))
+    workflow = define(logo, world.step("email", tells=True))
+    shut("s3")
+    assert drain(begin(workflow, input={"logo": False}), broker) == "committed"
+    waiting = begin(workflow, input={"logo": True})
+    broker.deliver_all()
+    assert (state_of(waiting), attempts(waiting, "logo")) == ("staging", 0)
+
+
+@pytest.mark.parametrize("act", ["call", "record", "secret", "attachment"])
+def test_a_step_that_acts_when_it_is_asked_is_held(begin, broker, world, define, act):
+    def acts(_self, run):
+        {"call": lambda: run.call("x"), "record": lambda: run.record(a=1)}.get(act, lambda: getattr(run, act)("x"))()
+        return False
+
+    workflow = define(world.step("logo", provider="s3", calls_provider=acts))
+    shut("s3")
+    pipeline = begin(workflow)
+    broker.deliver_all()
+    assert (state_of(pipeline), attempts(pipeline, "logo")) == ("staging", 0)
+    step = Step.objects.get(pipeline=pipeline, name="logo")
+    assert (step.data, step.calls) == ({}, {})
+
+
 def test_it_is_found_by_the_step_s_kind_and_not_by_its_name(begin, broker, world, define):
     from pipeline.workflow import Planned
 
@@ -253,7 +358,7 @@ def test_a_probe_that_succeeds_closes_it_and_all_come_back(begin, broker, paid, 
     pipelines = [opened(begin, broker, paid, down), *(begin(paid) for _ in range(6))]
     broker.deliver_all()
     down.up()
-    drain_all(pipelines, broker)
+    drain_all(pipelines, broker, within=IN_TIME)
     assert {state_of(pipeline) for pipeline in pipelines} == {"committed"}
     assert {attempts(pipeline) for pipeline in pipelines[1:]} == {1}
     assert (row().opened_at, row().failures, row().error) == (None, 0, None)
@@ -285,7 +390,7 @@ def test_a_probe_that_fails_opens_it_for_longer_and_lets_nobody_else_in(begin, b
         seen.append(row().retry_at - row_now())
     for left, minutes in zip(seen, (2, 4, 8, 10, 10, 10), strict=True):
         assert timedelta(minutes=minutes - 1) < left <= timedelta(minutes=minutes)
-    assert sum(map(attempts, [pipeline, *others])) == 3 + 6
+    assert sum(map(attempts, [pipeline, *others])) == 1 + 6
 
 
 def row_now():
@@ -325,7 +430,7 @@ def test_a_probe_whose_worker_dies_is_followed_by_another_in_a_quarter_of_a_minu
             raise AssertionError("the kit's broker takes deaths upon itself") from None
     left = row().retry_at - row_now()
     assert timedelta(seconds=10) < left <= timedelta(seconds=15)
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_TIME) == "committed"
 
 
 def test_a_probe_that_finds_its_job_done_leaves_the_next_one_to_probe(begin, broker, paid, down, world):
@@ -396,7 +501,7 @@ def test_staging_s_deadline_passes_while_it_is_open_and_nothing_is_asked(begin, 
     broker.deliver_all()
     Circuit.objects.update(retry_at=datetime(2100, 1, 1, tzinfo=UTC))
     world.will("payment.rollback", *[lambda run: None if not run.calls else pytest.fail("it began")] * 9)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
     assert Pipeline.objects.get(pk=pipeline).error["code"] == "staging_timed_out"
     assert calls(world).count(pipeline) == 0
     assert row().opened_at is not None
@@ -491,7 +596,7 @@ def test_a_decided_job_that_waits_for_fifteen_minutes_is_marked_once(begin, brok
     assert Event.objects.get(pipeline=pipeline, type="attention").data["code"] == "circuit_open"
     down.up()
     back(pipeline)
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_TIME) == "committed"
     assert Pipeline.objects.get(pk=pipeline).attention == 0
 
 
@@ -501,7 +606,7 @@ def test_a_person_closes_it(begin, broker, paid, down, caplog):
     circuit.close("stripe", by="ann", reason="they told us")
     assert circuit.open_circuits() == []
     assert "closed by ann (they told us)" in caplog.text
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_TIME) == "committed"
     with pytest.raises(IllegalAction, match="not open"):
         circuit.close("stripe", by="ann", reason="again")
 

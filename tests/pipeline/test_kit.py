@@ -7,6 +7,8 @@ import pytest
 from pipeline import dispatch, registry
 from pipeline.models import Event, Pipeline, Step
 from pipeline.testing import (
+    IN_THE_END,
+    IN_TIME,
     ScriptedBroker,
     Worker,
     advance,
@@ -17,7 +19,7 @@ from pipeline.testing import (
     together,
     until_due,
 )
-from pipeline.workflow import Unavailable
+from pipeline.workflow import Refused, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,26 @@ def test_a_pipeline_that_does_not_end_fails_with_its_history(posting, begin, bro
     world.will("payment.commit", *[Unavailable("down")] * 100)
     pipeline = begin(posting)
     with pytest.raises(AssertionError, match="not ended after 5 rounds") as failed:
-        drain(pipeline, broker, rounds=5)
+        drain(pipeline, broker, within=IN_THE_END, rounds=5)
     assert "attempt_failed" in str(failed.value)
     assert str(pipeline) in str(failed.value)
+
+
+def test_an_end_that_takes_longer_than_the_test_allows_is_a_failure(posting, begin, broker, world):
+    """The clock moves by itself: without this, a loop of a day looks like an end at once."""
+    world.will("payment.stage", *[Unavailable("down")] * 6)
+    pipeline = begin(posting)
+    with pytest.raises(AssertionError, match="not ended within 0:00:03"):
+        drain(pipeline, broker)
+    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+
+
+def test_an_end_in_time_of_which_a_person_was_told_is_a_failure(posting, begin, broker, world):
+    world.will("posting.commit", Refused("never"))
+    pipeline = begin(posting)
+    with pytest.raises(AssertionError, match="a person was told"):
+        drain(pipeline, broker, within=IN_TIME)
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
 
 
 def test_time_moves_for_everything_that_is_due(posting, begin, broker, world):

@@ -13,6 +13,7 @@ from pipeline.models import Pipeline
 from pipeline.start import start
 from pipeline.sweep import sweep_once
 from pipeline.testing import (
+    IN_THE_END,
     advance,
     as_workers,
     assert_consistent,
@@ -75,7 +76,7 @@ def play(seed, posting, world, broker, tune):
                 act(chance, pipeline, broker, workers)
         disarm()
         with workers[0].acting():
-            drain(pipeline, broker)
+            drain(pipeline, broker, within=IN_THE_END)
             rows = snapshot(pipeline)
             broker.replay_all([pipeline])
     assert snapshot(pipeline) == rows, "a replay changed something"

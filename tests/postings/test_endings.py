@@ -16,7 +16,7 @@ from pipeline import actions
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline
 from pipeline.states import Verb
-from pipeline.testing import ScriptedBroker, crash_at, drain
+from pipeline.testing import IN_THE_END, IN_TIME, ScriptedBroker, crash_at, drain
 from postings import endings
 from postings.models import Posting
 from postings.news import settling
@@ -84,7 +84,7 @@ def test_a_killed_worker_costs_neither_a_second_refund_nor_the_withdrawal(
     posting = publish()
     crash_at(f"{step}.{verb}.{point}")
     withdrawal = endings.withdraw(posting, **WHY).id
-    assert drain(withdrawal, broker) == "committed"
+    assert drain(withdrawal, broker, within=IN_TIME) == "committed"
     _assert_withdrawn(outside, posting, withdrawal, mails_at_most=2 if (step, verb) == ("email", "commit") else 1)
 
 
@@ -95,7 +95,7 @@ def test_a_worker_killed_while_it_turns_back_leaves_the_posting_on_the_board(
     posting = publish("pm_card_refundFailAtOnce")
     crash_at(f"posting.rollback.{point}")
     withdrawal = endings.withdraw(posting, **WHY).id
-    assert drain(withdrawal, broker) == "rolled_back"
+    assert drain(withdrawal, broker, within=IN_TIME) == "rolled_back"
     _assert_untouched(outside, posting)
 
 
@@ -119,7 +119,7 @@ def test_a_refund_of_unknown_outcome_is_made_once(
     posting = publish()
     outside.fault("stripe", "refunds.create", kind, times=times)
     withdrawal = endings.withdraw(posting, **WHY).id
-    assert drain(withdrawal, broker) == "committed"
+    assert drain(withdrawal, broker, within=IN_TIME) == "committed"
     assert outside.fired() >= 1
     _assert_withdrawn(outside, posting, withdrawal)
 
@@ -170,7 +170,7 @@ def test_only_a_refund_that_others_made_asks_for_a_person(
 ) -> None:
     posting = publish()
     if is_ours:
-        drain(endings.withdraw(posting, **WHY).id, broker)
+        drain(endings.withdraw(posting, **WHY).id, broker, within=IN_THE_END)
     charge = {"object": "charge", "metadata": {"pipeline_id": str(posting.pipeline_id)}}
     settling.take_stripe({"id": "evt_1", "type": "charge.refunded", "data": {"object": charge}})
     assert (Pipeline.objects.get(pk=posting.pipeline_id).attention > 0) is not is_ours
@@ -180,7 +180,7 @@ def test_a_dispute_of_a_withdrawn_posting_still_asks_for_a_person(
     outside: Outside, broker: ScriptedBroker, publish: Publish
 ) -> None:
     posting = publish()
-    drain(endings.withdraw(posting, **WHY).id, broker)
+    drain(endings.withdraw(posting, **WHY).id, broker, within=IN_THE_END)
     about = {"object": "dispute", "metadata": {"pipeline_id": str(posting.pipeline_id)}}
     settling.take_stripe({"id": "evt_1", "type": "charge.dispute.created", "data": {"object": about}})
     assert Pipeline.objects.get(pk=posting.pipeline_id).attention > 0
@@ -201,7 +201,7 @@ def test_an_expired_posting_is_taken_down_once_and_nothing_is_refunded(
     call_command("expire_postings")
     call_command("expire_postings")
     expiry = Pipeline.objects.get(workflow="expire_posting")
-    assert drain(expiry.pk, broker) == "committed"
+    assert drain(expiry.pk, broker, within=IN_TIME) == "committed"
     call_command("expire_postings")
     assert Pipeline.objects.filter(workflow="expire_posting").count() == 1
     posting.refresh_from_db()
@@ -231,7 +231,7 @@ def test_the_logo_is_deleted_once_no_page_shows_it(
     posting, other = publish(has_logo=True), publish(has_logo=True)
     if point:
         crash_at(f"logo.commit.{point}")
-    assert drain(_end(posting, workflow), broker) == "committed"
+    assert drain(_end(posting, workflow), broker, within=IN_TIME) == "committed"
     assert _objects(outside) == [other.logo_key]
 
 
@@ -248,7 +248,7 @@ def test_a_storage_that_is_away_keeps_nobody_from_being_told(
     assert outside.mails(ending) == (["withdrawn"] if workflow == "withdraw_posting" else [])
     assert _objects(outside) == [posting.logo_key]
     outside.sandbox.http.delete("/_sandbox/faults")
-    assert drain(ending, broker) == "committed"
+    assert drain(ending, broker, within=IN_TIME) == "committed"
     assert _objects(outside) == []
 
 

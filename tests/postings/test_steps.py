@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline import actions
 from pipeline.models import Attachment, Inbox, Pipeline, Step
-from pipeline.testing import ScriptedBroker, crash_at, drain, state_of
+from pipeline.testing import IN_THE_END, IN_TIME, ScriptedBroker, crash_at, drain, state_of
 from postings import logo as pictures
 from postings import markdown
 from postings.models import Posting
@@ -117,7 +117,7 @@ def test_a_posting_is_hidden_until_it_is_paid_for(outside: Outside, broker: Scri
     broker.deliver_all()
     assert state_of(pipeline) == "committing"
     assert Posting.objects.get(pipeline_id=pipeline).state == "hidden"
-    drain(pipeline, broker)
+    drain(pipeline, broker, within=IN_THE_END)
     posting = Posting.objects.get(pipeline_id=pipeline)
     assert posting.state == "published"
     assert posting.expires_at - posting.published_at == timedelta(days=30)
@@ -146,7 +146,7 @@ def test_a_mail_whose_fate_the_webhook_has_told_is_not_sent_again(
         data={"step": "email", "verb": "commit"},
     )
     assert actions.hint(pipeline, by="sendgrid")
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_TIME) == "committed"
     assert outside.mails(pipeline) == ["receipt"]
 
 

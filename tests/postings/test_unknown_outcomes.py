@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import actions
 from pipeline.models import Pipeline, Step
-from pipeline.testing import ScriptedBroker, advance, drain, state_of
+from pipeline.testing import IN_THE_END, ScriptedBroker, advance, drain, state_of
 from postings import endings
 from postings.models import Posting
 from tests.faults import LEAVING_UNKNOWN, a_day_later, leave_unknown
@@ -55,7 +55,7 @@ def test_on_the_way_forward_everything_comes_about_once(
     broker.deliver_all()
     assert state_of(pipeline) in ("staging", "committing")
     a_day_later(outside, kind)
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
     outside.assert_agrees(pipeline, mails_at_most=1 if provider != "sendgrid" or kind == "timeout_before" else 2)
     assert (told(outside, "sms_sent"), told(outside, "url_updated")) == (1, 1)
 
@@ -70,19 +70,19 @@ def test_on_the_way_back_nothing_is_left(
     broker.deliver_all()
     assert state_of(pipeline) == "rolling_back"
     a_day_later(outside, kind)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
     outside.assert_agrees(pipeline, mails_at_most=1 if provider != "sendgrid" or kind == "timeout_before" else 2)
     assert set(outside.mails(pipeline)) == {"not_published"}
 
 
 @pytest.mark.parametrize("kind", LEAVING_UNKNOWN)
 def test_a_withdrawal_refunds_once(outside: Outside, broker: ScriptedBroker, submit: Submit, kind: str) -> None:
-    assert drain(submit(), broker) == "committed"
+    assert drain(submit(), broker, within=IN_THE_END) == "committed"
     leave_unknown(outside, "stripe", "refunds.create", kind)
     withdrawal = endings.withdraw(Posting.objects.get(), by="olga", reason="Asked for").id
     broker.deliver_all()
     a_day_later(outside, kind)
-    assert drain(withdrawal, broker) == "committed"
+    assert drain(withdrawal, broker, within=IN_THE_END) == "committed"
     assert [entry["amount"] for entry in outside.entries(withdrawal) if entry["effect"] == "refunded"] == [PRICE]
 
 
@@ -103,7 +103,7 @@ def test_a_capture_that_should_not_be_is_refunded_once(
     assert state_of(pipeline) == "rolling_back"
     if is_late:
         a_day_later(outside, kind)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
     assert outside.effects(pipeline).count("refunded") == 1
 
 
@@ -115,7 +115,7 @@ def test_a_hold_that_expired_before_its_capture_is_told_to_the_customer(
     broker.deliver_all()
     outside.sandbox.post("clock", {"advance": timedelta(days=8).total_seconds()})
     advance(timedelta(days=8))
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
     assert Pipeline.objects.get(pk=pipeline).error["code"] == "hold_expired"
     assert outside.mails(pipeline) == ["not_published"]
     outside.assert_agrees(pipeline)

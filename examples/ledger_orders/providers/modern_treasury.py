@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pipeline.once import Once
 from pipeline.providers import budget
 from pipeline.retry import retry_after
-from pipeline.workflow import Call, Refused, StepFailure, Unavailable, Unknown
+from pipeline.workflow import Call, Misconfigured, Refused, StepFailure, Unavailable, Unknown
 
 if TYPE_CHECKING:
     from modern_treasury import APIError, ModernTreasury
@@ -179,7 +179,7 @@ def _answered(status: int, code: str) -> StepFailure:
         case 422:
             return Unprocessable("unprocessable", code, outage=False)
         case 401 | 403:
-            return Unavailable("ledger_credentials", "the ledger refuses our key: check MODERN_TREASURY_API_KEY")
+            return Misconfigured("ledger_credentials", "the ledger refuses our key: check MODERN_TREASURY_API_KEY")
         case 400 | 404:
             return Refused("ledger_refused", f"the ledger refuses the request: {code}")
     return Unknown("server_error", f"the ledger answered {status}")

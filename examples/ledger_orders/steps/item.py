@@ -8,7 +8,6 @@ from typing import Any
 
 from examples.ledger_orders.providers import modern_treasury as ledger
 from examples.ledger_orders.providers.modern_treasury import Transaction, Unprocessable
-from pipeline.states import Verb
 from pipeline.workflow import Call, Refused, Run, Step, Unavailable
 
 
@@ -29,7 +28,7 @@ class ItemStep(Step):
                 return {"transaction": found.id}
             call = run.renew("create")
         try:
-            made = ledger.create(call)
+            made = run.send(call, ledger.create)
         except Unprocessable as refused:
             made = self._ours_or_refused(run, call, refused)
         return {"transaction": made.id}
@@ -54,8 +53,7 @@ class ItemStep(Step):
             # Freed a moment later, perhaps: the next attempt tells.
             detail = f"refused although the funds are there: {refused.detail}"
             raise Unavailable("ledger_refused", detail, outage=False)
-        if call.is_new:
-            run.record(is_refused=True)  # before it turns back: rolling back does not try to create it once more
+        run.was_refused(call)  # before it turns back: rolling back does not try to create it once more
         raise Refused(
             "not_enough_funds",
             "the buyer's available balance is less than the item's amount",
@@ -71,18 +69,8 @@ class ItemStep(Step):
         """
         if "transaction" in run.data:
             return str(run.data["transaction"])
-        if run.data.get("is_refused"):
-            return None
-        if run.has_called("create", Verb.STAGE):
-            call = run.earlier("create", Verb.STAGE)
-            if call.is_replayable(run.now):
-                try:
-                    return ledger.create(call).id
-                except Unprocessable:
-                    pass  # it made nothing now: reading tells whether it had before
-        # A database that was restored from a backup may have lost the call: reading tells that, too.
-        found = ledger.find(_external_id(run))
-        return found.id if found is not None else None
+        made = run.recover("create", replay=_replayed, find=lambda: ledger.find(_external_id(run)))
+        return made.id if made is not None else None
 
     def _finish(self, run: Run, transaction: str, status: str) -> None:
         """Bring it to its final status, which may be said twice: what is final already is read and compared."""
@@ -97,6 +85,14 @@ class ItemStep(Step):
 
 def _external_id(run: Run) -> str:
     return f"{run.reference}:{run.step}"
+
+
+def _replayed(call: Call) -> Transaction | None:
+    """What the call makes or has made; None when it makes nothing now: reading tells whether it had before."""
+    try:
+        return ledger.create(call)
+    except Unprocessable:
+        return None
 
 
 def _pending(run: Run) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pipeline.addresses import as_sent
 from pipeline.once import Once
 from pipeline.providers import budget
-from pipeline.workflow import Refused, StepFailure, Unavailable, Unknown
+from pipeline.workflow import Misconfigured, Refused, StepFailure, Unavailable, Unknown
 
 if TYPE_CHECKING:
     from supabase_auth import SyncGoTrueClient
@@ -29,6 +29,7 @@ _PASSWORD: Final = ("director_password", "The login's provider refuses this pass
 _EMAIL: Final = ("director_email", "The login's provider does not take this email address: use another one.")
 # GoTrue's codes: whose fault they are, in the customer's words.
 _WRONG_FIELDS: Final = {"weak_password": _PASSWORD, "email_address_invalid": _EMAIL, "validation_failed": _EMAIL}
+_OUR_SETTINGS: Final = frozenset({"email_provider_disabled", "provider_disabled", "signup_disabled"})
 FOR_EVER: Final = "876000h"  # a hundred years: GoTrue's bans end
 
 
@@ -160,6 +161,8 @@ def _ours(error: "AuthError") -> StepFailure:
         field, message = _WRONG_FIELDS[code]
         detail = f"Supabase refuses the field: {code}"
         return Refused(f"{field}_refused", detail, title="Registration refused", message=message, field=field)
+    if code in _OUR_SETTINGS:
+        return Misconfigured("supabase_settings", f"Supabase answered {code}: allow sign-ups by email in its dashboard")
     return _answered(status, code) if status else _not_answered(error)
 
 
@@ -168,7 +171,7 @@ def _answered(status: int, code: str) -> StepFailure:
         case 404:
             return _Missing("user_not_found", "Supabase has no user of this id")
         case 401 | 403:
-            return Unavailable("supabase_credentials", "Supabase refuses our key: check SUPABASE_KEY")
+            return Misconfigured("supabase_credentials", "Supabase refuses our key: check SUPABASE_KEY")
         case 429:
             return Unavailable("rate_limited", "Supabase asks for fewer requests")
         case 400 | 422:

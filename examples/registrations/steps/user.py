@@ -44,29 +44,30 @@ class UserStep(Step):
 
     def rollback(self, run: Run) -> None:
         """Delete the user. What may still be on its way to Supabase is waited for and deleted, too."""
-        if not run.has_called("create", Verb.STAGE):
-            # A database that was restored from a backup may have lost the call: reading tells.
+        if not run.has_called("create", Verb.STAGE) and run.is_restored:
             if supabase.owner_of(user_id(run)) == run.reference:
                 supabase.delete(user_id(run))
+            return
+        if not run.may_have_made("create", Verb.STAGE):
             return
         call = run.earlier("create", Verb.STAGE)
         is_there = supabase.owner_of(call.params["id"]) == run.reference
         if is_there:
             supabase.delete(call.params["id"])
-        is_settled = call.generation == 1 and (is_there or "user" in run.data or "is_refused" in run.data)
+        is_settled = call.generation == 1 and (is_there or "user" in run.data)
         left = call.first_sent_at + STRAGGLING - run.now
         if left > timedelta(0) and not is_settled:
             raise Unknown("may_still_come", "the user may still be created", retry_after=left, outage=False)
 
     def _create(self, run: Run, call: Call) -> None:
         """An address that exists is ours if our id does, too: then the first answer was lost on its way."""
+        password = run.secret("director_password")
         try:
-            supabase.create(**call.params, password=run.secret("director_password"))
+            run.send(call, lambda call: supabase.create(**call.params, password=password))
         except EmailExists as error:
             if supabase.owner_of(call.params["id"]) == run.reference:
                 return
-            if call.generation == 1:
-                run.record(is_refused=True)  # nothing of ours can come any more: rolling back need not wait for it
+            run.was_refused(call)  # nothing of ours can come any more, if this was the only sending
             raise Refused(
                 "email_taken",
                 "Supabase knows this address",

@@ -25,4 +25,8 @@ def words(kind: str, _: float) -> Answer:
             return error_answer(429, "RESOURCE_EXHAUSTED", message)
         case "conflict":
             return error_answer(409, "ABORTED", "The operation was aborted.")
+        case "unauthorised":
+            return error_answer(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        case "bad_request":
+            return error_answer(400, "INVALID_ARGUMENT", "Request contains an invalid argument.")
     return error_answer(500, "INTERNAL", "Internal error encountered.")

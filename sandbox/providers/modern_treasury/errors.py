@@ -37,4 +37,8 @@ def words(kind: str, seconds: float) -> Answer:
             return Answer(429, answer.body, {**answer.headers, "retry-after": str(math.ceil(seconds))}, storable=False)
         case "conflict":
             return error_answer(409, "conflict", "The resource is being changed by another request. Please try again.")
+        case "unauthorised":
+            return error_answer(401, "unauthorized", "The API key is not valid.")
+        case "bad_request":
+            return error_answer(400, "parameter_invalid", "The request is not valid.", "ledger_entries")
     return error_answer(500, "internal_server_error", "Something went wrong on our end.")

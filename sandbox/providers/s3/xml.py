@@ -42,6 +42,10 @@ def words(kind: str, seconds: float) -> Answer:
         case "conflict":
             message = "The conditional request cannot succeed due to a conflicting operation against this resource."
             return error_answer(409, "ConditionalRequestConflict", message)
+        case "unauthorised":
+            return error_answer(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist.")
+        case "bad_request":
+            return error_answer(400, "InvalidArgument", "Invalid Argument")
     return error_answer(500, "InternalError", "We encountered an internal error. Please try again.")
 
 

@@ -25,7 +25,7 @@ OPERATIONS = (Operation("mail.send", "POST", "/v3/mail/send", mail.send),)
 def authorise(_: World, call: Call) -> None:
     scheme, key = credentials(call)
     if scheme != "bearer" or not key.strip():
-        message = "The provided authorization grant is invalid, expired, or revoked"
+        message = "Authorization is invalid, expired or revoked"
         raise Refused(errors_answer(401, [(message, None, None)]))
 
 
@@ -39,6 +39,10 @@ def words(kind: str, seconds: float) -> Answer:
             return Answer(429, answer.body, {**answer.headers, **limits})
         case "conflict":
             return errors_answer(409, [("The request conflicts with another one in progress.", None, None)])
+        case "unauthorised":
+            return errors_answer(401, [("Authorization is invalid, expired or revoked", None, None)])
+        case "bad_request":
+            return errors_answer(400, [("The from email does not contain a valid address.", "from.email", None)])
     return errors_answer(500, [("Internal server error", None, None)])
 
 

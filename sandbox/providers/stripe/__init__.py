@@ -164,7 +164,7 @@ PROVIDER = Provider(
         replay_headers=replay_headers,
     ),
     webhooks=WebhookRules(batch_size=1, join=events.one, sign=events.signature),
-    extra_fault_kinds=frozenset({"lock_timeout"}),
+    extra_fault_kinds=frozenset({"lock_timeout", "not_activated", "other_mode"}),
     tick=let_pass,
     control=control.ROUTES,
 )

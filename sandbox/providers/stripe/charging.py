@@ -12,7 +12,7 @@ from sandbox.providers.stripe.disputes import dispute
 from sandbox.providers.stripe.errors import DOC_URL, LOG_URL, json_answer
 from sandbox.providers.stripe.events import emit
 from sandbox.providers.stripe.params import Params
-from sandbox.providers.stripe.payment_methods import card_of
+from sandbox.providers.stripe.payment_methods import card_of, mark_used
 
 if TYPE_CHECKING:
     from sandbox.world import World
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def charge_card(world: World, call: Call, intent: Json, method: Json, card: Card, params: Params) -> None:
     """Confirms `intent` with `card`, changing it in place. Raises the 402 of a decline, which stays recorded."""
     intent |= {"last_payment_error": None, "next_action": None, "payment_method": method["id"]}
+    mark_used(world, method["id"], intent["id"])
     if not card.challenge:
         settle(world, call.origin, intent, method, card.decline)
     elif params.boolean("error_on_requires_action") or params.text("off_session") not in (None, "false"):

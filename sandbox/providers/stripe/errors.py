@@ -63,5 +63,28 @@ def words(kind: str, _seconds: float) -> Answer:
         case "conflict":
             message = "There is currently another in-progress request that conflicts with this one. Please try again."
             return error_answer(409, "invalid_request_error", message, code="idempotency_key_in_use", storable=False)
+        case "unauthorised" | "bad_request" | "not_activated" | "other_mode":
+            return _settings_fault(kind)
     message = "An unknown error occurred. The request may or may not have had an effect."
     return error_answer(500, "api_error", message)
+
+
+def _settings_fault(kind: str) -> Answer:
+    """What a shop's own key, account or code brings about."""
+    match kind:
+        case "unauthorised":
+            return unauthorised(f"Expired API Key provided: sk_{'*' * 8}").answer
+        case "not_activated":
+            message = (
+                "Your account cannot currently make live charges. If you are a customer trying to make a purchase, "
+                "please contact the owner of this site. Your transaction has not been processed."
+            )
+            return error_answer(400, "invalid_request_error", message)
+        case "other_mode":
+            message = (
+                "No such payment_method: 'pm_3sandbox'; a similar object exists in live mode, but a test mode key was "
+                "used to make this request."
+            )
+            more = {"code": "resource_missing", "param": "payment_method"}
+            return error_answer(400, "invalid_request_error", message, **more)
+    return invalid("Received unknown parameter: nonsense", param="nonsense", code="parameter_unknown").answer

@@ -60,7 +60,7 @@ def create(world: World, call: Call) -> Answer:
     method = params.text("payment_method")
     card = None
     if method is not None:
-        made, card = payment_methods.use(world, method)
+        made, card = payment_methods.use(world, method, intent["id"])
         intent |= {"payment_method": made["id"], "status": "requires_confirmation"}
     elif confirm:
         raise unexpected_state(NO_METHOD, intent, param="payment_method")
@@ -90,7 +90,7 @@ def confirm(world: World, call: Call) -> Answer:
     wanted = params.text("payment_method") or intent["payment_method"]
     if wanted is None:
         raise unexpected_state(NO_METHOD, intent, param="payment_method")
-    method, card = payment_methods.use(world, wanted)
+    method, card = payment_methods.use(world, wanted, intent["id"])
     intent["capture_method"] = params.choice("capture_method", CAPTURE_METHODS) or intent["capture_method"]
     intent["receipt_email"] = params.text("receipt_email", longest=800) or intent["receipt_email"]
     charge_card(world, call, intent, method, card, params)

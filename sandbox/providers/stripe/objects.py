@@ -16,11 +16,12 @@ CREATE TABLE IF NOT EXISTS stripe_objects (
     status TEXT, reference TEXT, card TEXT, expires_at INTEGER, body TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS stripe_objects_reference ON stripe_objects (reference) WHERE reference IS NOT NULL;
 CREATE INDEX IF NOT EXISTS stripe_objects_expires ON stripe_objects (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS stripe_uses (payment_method TEXT PRIMARY KEY, intent TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS stripe_events (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, created INTEGER NOT NULL,
     body TEXT NOT NULL);
 """
-TABLES = ("stripe_objects", "stripe_events")
+TABLES = ("stripe_objects", "stripe_events", "stripe_uses")
 REFERENCE = "pipeline_id"  # the metadata key that becomes the ledger's `reference`
 
 

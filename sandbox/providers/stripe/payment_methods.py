@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sandbox.provider import Answer, Call, Json
 from sandbox.providers.stripe import objects
 from sandbox.providers.stripe.cards import CARDS, Card, card_named
-from sandbox.providers.stripe.errors import json_answer, missing
+from sandbox.providers.stripe.errors import invalid, json_answer, missing
 from sandbox.providers.stripe.params import Params
 
 if TYPE_CHECKING:
@@ -49,8 +49,17 @@ def resource(card: Card, created: int) -> Json:
     }
 
 
-def use(world: World, payment_method: str) -> tuple[Json, Card]:
-    """The PaymentMethod of that id and what charging it does. Raises `resource_missing`."""
+USED = (
+    "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a "
+    "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To use "
+    "a PaymentMethod multiple times, you must attach it to a Customer first."
+)
+
+
+def use(world: World, payment_method: str, intent: str = "") -> tuple[Json, Card]:
+    """The PaymentMethod of that id and what charging it does. Raises `resource_missing`, and 400 without a code if
+    another intent has used it.
+    """
     found = card_named(payment_method)
     if found is not None:
         name, card = found
@@ -60,7 +69,15 @@ def use(world: World, payment_method: str) -> tuple[Json, Card]:
     existing = objects.load(world, KIND, payment_method)
     if existing is None:
         raise missing("PaymentMethod", payment_method, param="payment_method", status=400)
+    used = world.store.one("SELECT intent FROM stripe_uses WHERE payment_method = ?", (payment_method,))
+    if used is not None and used["intent"] != intent:
+        raise invalid(USED)
     return existing, card_of(world, payment_method)
+
+
+def mark_used(world: World, payment_method: str, intent: str) -> None:
+    """It was charged, or tried: without a customer, that is for this intent alone."""
+    world.store.execute("INSERT OR IGNORE INTO stripe_uses VALUES (?, ?)", (payment_method, intent))
 
 
 def card_of(world: World, payment_method: str) -> Card:

@@ -45,6 +45,10 @@ def words(kind: str, _: float) -> Answer:
             return _both(429, "over_request_rate_limit", "Request rate limit reached")
         case "conflict":
             return _both(409, "conflict", "Too many current requests")
+        case "unauthorised":
+            return _both(401, "no_authorization", "This endpoint requires a valid Bearer token")
+        case "bad_request":
+            return _both(400, "bad_json", "Could not parse request body as JSON")
     return _both(500, "unexpected_failure", "Unexpected failure, please check server logs for more information")
 
 

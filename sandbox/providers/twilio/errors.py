@@ -31,4 +31,8 @@ def words(kind: str, _: float) -> Answer:
             return error_answer(429, 20429, "Too Many Requests")
         case "conflict":
             return error_answer(409, 20409, "Conflict")
+        case "unauthorised":
+            return error_answer(401, 20003, "Authenticate")
+        case "bad_request":
+            return error_answer(400, 21606, "The From number is not a valid, SMS-capable Twilio number")
     return error_answer(500, 20500, "An internal server error has occurred")
