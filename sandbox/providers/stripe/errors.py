@@ -85,6 +85,5 @@ def _settings_fault(kind: str) -> Answer:
                 "No such payment_method: 'pm_3sandbox'; a similar object exists in live mode, but a test mode key was "
                 "used to make this request."
             )
-            more = {"code": "resource_missing", "param": "payment_method"}
-            return error_answer(400, "invalid_request_error", message, **more)
+            return invalid(message, param="payment_method", code="resource_missing").answer
     return invalid("Received unknown parameter: nonsense", param="nonsense", code="parameter_unknown").answer
