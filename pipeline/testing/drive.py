@@ -14,12 +14,12 @@ from pipeline.testing.clock import advance, until_due
 from pipeline.testing.consistency import assert_consistent, history
 
 _A_MOMENT = timedelta(milliseconds=1)
-SOON: Final = timedelta(seconds=3)  # a failed attempt is repeated after 0.5 s, a lost message sent again after 2 s
-IN_TIME: Final = timedelta(minutes=15)  # retries, a circuit, staging's deadline; a person is told only later
+SOON: Final = timedelta(seconds=1)  # nothing is waited for but one repeated attempt: for what ends at once
+IN_TIME: Final = timedelta(minutes=15)  # retries, a circuit, staging's deadline; no person is told before it
 IN_THE_END: Final = timedelta(days=30)  # a person may have been told
 
 
-def drain(pipeline: uuid.UUID, broker: ScriptedBroker, *, within: timedelta = SOON, rounds: int = 200) -> str:
+def drain(pipeline: uuid.UUID, broker: ScriptedBroker, *, within: timedelta = IN_TIME, rounds: int = 200) -> str:
     """Run the pipeline to its end and return the state.
 
     AssertionError with its history if it does not end, or needs more waiting than `within`: the clock is moved on
@@ -30,7 +30,7 @@ def drain(pipeline: uuid.UUID, broker: ScriptedBroker, *, within: timedelta = SO
 
 
 def drain_all(
-    pipelines: Sequence[uuid.UUID], broker: ScriptedBroker, *, within: timedelta = SOON, rounds: int = 200
+    pipelines: Sequence[uuid.UUID], broker: ScriptedBroker, *, within: timedelta = IN_TIME, rounds: int = 200
 ) -> None:
     """Run all of them to their ends; each is consistent then. `within` is what all of them wait for in sum."""
     waited, told_before = timedelta(0), _times_told(pipelines)

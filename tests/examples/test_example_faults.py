@@ -10,7 +10,7 @@ from examples.ledger_orders.models import Buyer
 from examples.registrations.models import Institution, Profile
 from pipeline import actions
 from pipeline.models import Pipeline
-from pipeline.testing import IN_TIME, ScriptedBroker, crash_at, drain, fail_at, snapshot
+from pipeline.testing import ScriptedBroker, crash_at, drain, fail_at, snapshot
 from tests.examples.conftest import balance
 from tests.faults import KINDS
 from tests.postings.conftest import Outside
@@ -57,7 +57,7 @@ def test_an_order_is_posted_once_whatever_fails(
     before = balance(buyer)
     outside.fault("modern_treasury", f"ledger_transactions.{route}", kind, times=1)
     pipeline = order(1200, 300)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
     assert_ordered(outside, pipeline, buyer, before)
 
@@ -75,7 +75,7 @@ def test_an_order_without_funds_leaves_nothing_whatever_fails(
     before = balance(buyer)
     outside.fault("modern_treasury", f"ledger_transactions.{route}", kind, times=1)
     pipeline = order(1200, before)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
     assert_ordered(outside, pipeline, buyer, before)
     assert Pipeline.objects.get(pk=pipeline).error["code"] == "not_enough_funds"
@@ -87,7 +87,7 @@ def test_an_institution_is_registered_once_whatever_fails(
 ) -> None:
     outside.fault("supabase", f"users.{route}", kind, times=1)
     pipeline = register()
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
     assert_registered(outside, pipeline)
 
@@ -101,7 +101,7 @@ def test_a_registration_that_turns_back_leaves_no_user_whatever_fails(
     pipeline = register()
     broker.deliver_all()
     actions.cancel(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     assert outside.fired() == 1, "the fault never struck: the test shows nothing"
     assert_registered(outside, pipeline)
 
@@ -124,7 +124,7 @@ def test_an_order_survives_the_death_of_its_worker_and_messages_that_come_twice(
     (crash_at if kind == "kill" else fail_at)(f"item_1.{verb}.{point}")
     pipeline = order(1200, before if verb == "rollback" else 300)
     broker.duplicate()
-    assert drain(pipeline, broker, within=IN_TIME) == ("rolled_back" if verb == "rollback" else "committed")
+    assert drain(pipeline, broker) == ("rolled_back" if verb == "rollback" else "committed")
     assert_ordered(outside, pipeline, buyer, before)
     rows = snapshot(pipeline)
     broker.replay_all([pipeline])
@@ -152,7 +152,7 @@ def test_a_registration_survives_the_death_of_its_worker_and_messages_that_come_
         broker.deliver_all()
         crash_at(f"{step}.rollback.{point}")
         actions.cancel(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == ("rolled_back" if verb == "rollback" else "committed")
+    assert drain(pipeline, broker) == ("rolled_back" if verb == "rollback" else "committed")
     assert_registered(outside, pipeline)
     rows = snapshot(pipeline)
     broker.replay_all([pipeline])

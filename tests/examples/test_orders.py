@@ -11,7 +11,7 @@ from pipeline.plan import Job
 from pipeline.states import Verb
 from pipeline.sweep import sweep_once
 from pipeline.tasks import run_job
-from pipeline.testing import IN_TIME, ScriptedBroker, drain, drain_all, together
+from pipeline.testing import SOON, ScriptedBroker, drain, drain_all, together
 from tests.examples.conftest import balance
 from tests.postings.conftest import Outside
 
@@ -47,7 +47,7 @@ def test_an_order_that_the_balance_does_not_cover_takes_nothing(
 ) -> None:
     before = balance(buyer)
     pipeline = order(1, before - 1, 1, 1)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     error = Pipeline.objects.get(pk=pipeline).error
     assert (error["code"], error["step"], error["title"]) == ("not_enough_funds", "item_3", "Not enough funds")
     assert Counter(outside.effects(pipeline)) == {"ledger_pending": 2, "ledger_archived": 2}
@@ -61,7 +61,7 @@ def test_a_refused_item_is_not_tried_once_more_when_it_is_rolled_back(
 ) -> None:
     """Else it would take, for a moment, what another order could have had."""
     pipeline = order(balance(buyer) + 1)
-    drain(pipeline, broker)
+    drain(pipeline, broker, within=SOON)
     assert outside.entries(pipeline) == []
     assert list(Step.objects.get(pipeline=pipeline).calls) == ["stage.create"]
 
@@ -69,7 +69,7 @@ def test_a_refused_item_is_not_tried_once_more_when_it_is_rolled_back(
 def test_each_item_is_posted_by_a_job_of_its_own(outside: Outside, broker: ScriptedBroker, order: Order) -> None:
     outside.fault("modern_treasury", "ledger_transactions.update", "error_before", times=1)
     pipeline = order(1200, 300, 5)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     attempts = Step.objects.filter(pipeline=pipeline).values_list("commit_attempts", flat=True)
     assert sorted(attempts) == [1, 1, 2]
     assert Counter(outside.effects(pipeline))["ledger_posted"] == 3
@@ -84,7 +84,7 @@ def test_a_cancelled_order_frees_what_it_reserved(
     broker.deliver_all()
     assert balance(buyer) == before - 1200
     actions.cancel(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     assert balance(buyer) == before
 
 
@@ -97,7 +97,7 @@ def test_a_reservation_whose_answer_was_lost_is_found_when_the_order_is_cancelle
     broker.deliver_all()
     assert balance(buyer) == before - 1200
     actions.cancel(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     assert outside.effects(pipeline) == ["ledger_pending", "ledger_archived"]
     assert balance(buyer) == before
 
@@ -130,7 +130,7 @@ def test_twenty_orders_race_for_the_funds_of_seven(
     pipelines = [order(amount) for _ in range(20)]
     broker.drop_all()
     together(*[lambda p=pipeline: run_job(Job(p, "item_1", Verb.STAGE), []) for pipeline in pipelines])
-    drain_all(pipelines, broker, within=IN_TIME)
+    drain_all(pipelines, broker)
     ends = Counter(Pipeline.objects.filter(pk__in=pipelines).values_list("state", flat=True))
     assert ends == {"committed": 7, "rolled_back": 13}
     refused = Pipeline.objects.filter(pk__in=pipelines, state="rolled_back")
@@ -148,7 +148,7 @@ def test_orders_of_several_items_that_race_never_share_funds(
     pipelines = [order(part, part) for _ in range(6)]
     broker.drop_all()
     together(*[lambda p=pipeline: run_job(Job(p, "item_1", Verb.STAGE), []) for pipeline in pipelines])
-    drain_all(pipelines, broker, within=IN_TIME)
+    drain_all(pipelines, broker)
     posted = [outside.effects(pipeline).count("ledger_posted") for pipeline in pipelines]
     assert set(posted) <= {0, 2}
     assert sum(posted) <= 4

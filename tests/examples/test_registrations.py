@@ -13,7 +13,7 @@ from pipeline.models import Pipeline, Step
 from pipeline.plan import Job
 from pipeline.states import Verb
 from pipeline.tasks import run_job
-from pipeline.testing import IN_THE_END, IN_TIME, ScriptedBroker, crash_at, drain, drain_all, state_of, together
+from pipeline.testing import IN_THE_END, SOON, ScriptedBroker, crash_at, drain, drain_all, state_of, together
 from tests.postings.conftest import Outside
 
 Register = Callable[..., uuid.UUID]
@@ -60,7 +60,7 @@ def test_until_the_decision_the_institution_is_pending_and_its_director_banned(
     assert Institution.objects.get(pipeline_id=pipeline).state == "pending"
     [user] = users(outside)
     assert user["app_metadata"]["registration"] == "pending"
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
 
 
 def test_an_address_that_supabase_knows_ends_in_rolled_back_and_names_its_field(
@@ -69,7 +69,7 @@ def test_an_address_that_supabase_knows_ends_in_rolled_back_and_names_its_field(
     first = register(director_email="head@example.com")
     assert drain(first, broker) == "committed"
     second = register(director_email="head@example.com")
-    assert drain(second, broker) == "rolled_back"
+    assert drain(second, broker, within=SOON) == "rolled_back"
     error = Pipeline.objects.get(pk=second).error
     assert (error["code"], error["field"], error["step"]) == ("email_taken", "director_email", "user")
     assert "head@example.com" not in str(error)
@@ -84,7 +84,7 @@ def test_a_subdomain_lost_in_the_race_ends_in_rolled_back_and_names_its_field(
     pipelines = [register(subdomain="greenfield") for _ in range(4)]
     broker.drop_all()
     together(*[lambda p=pipeline: run_job(Job(p, "institution", Verb.STAGE), []) for pipeline in pipelines])
-    drain_all(pipelines, broker, within=IN_TIME)
+    drain_all(pipelines, broker)
     states = [state_of(pipeline) for pipeline in pipelines]
     assert sorted(states) == ["committed", "rolled_back", "rolled_back", "rolled_back"]
     for pipeline in Pipeline.objects.filter(state="rolled_back"):
@@ -98,7 +98,7 @@ def test_a_subdomain_is_free_again_after_a_rollback(
 ) -> None:
     drain(register(director_email="head@example.com"), broker)
     lost = register(subdomain="greenfield", director_email="head@example.com")
-    assert drain(lost, broker) == "rolled_back"
+    assert drain(lost, broker, within=SOON) == "rolled_back"
     assert drain(register(subdomain="greenfield"), broker) == "committed"
 
 
@@ -107,7 +107,7 @@ def test_a_cancelled_registration_leaves_nothing(outside: Outside, broker: Scrip
     pipeline = register()
     broker.deliver_all()
     actions.cancel(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     assert outside.effects(pipeline) == ["user_created", "user_deleted"]
     assert users(outside) == []
     assert not Institution.objects.exists()
@@ -127,7 +127,7 @@ def test_a_user_that_comes_into_being_after_the_rollback_began_is_deleted_too(
     while not users(outside):
         assert time.monotonic() < until, "the late request never came"
         time.sleep(0.02)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     assert outside.effects(pipeline) == ["user_created", "user_deleted"]
 
 
@@ -143,7 +143,7 @@ def test_a_password_that_supabase_refuses_names_its_field(
 
     monkeypatch.setattr(supabase._client().admin, "create_user", refuse)
     pipeline = register()
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     assert Pipeline.objects.get(pk=pipeline).error["field"] == "director_password"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import dispatch
 from pipeline.models import Pipeline
-from pipeline.testing import IN_TIME, ScriptedBroker, crash_at, drain, pause_at
+from pipeline.testing import SOON, ScriptedBroker, crash_at, drain, pause_at
 from tests.places import in_database, in_redis, redis_content, told
 from tests.postings.conftest import Outside
 
@@ -62,12 +62,12 @@ def test_the_password_is_nowhere_in_clear_wherever_a_worker_dies(
     pause_at(place, lookout)
     broker.deliver_all()
     assert lookout.looks == 2, "the place was never reached"
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     other = submit(post, "other@example.com")
     crash_at(place)
     broker.deliver_all()
     lookout()
-    assert drain(other, broker, within=IN_TIME) == "committed"
+    assert drain(other, broker) == "committed"
     assert Pipeline.objects.get(pk=other).secrets == {}
 
 
@@ -79,7 +79,7 @@ def test_an_error_of_the_provider_tells_nothing(
     pipeline = submit(post, "head@example.com")
     broker.deliver_all()
     lookout()
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
 
 
 def test_it_is_kept_encrypted_until_the_login_is_made_and_erased_in_that_write(
@@ -91,7 +91,7 @@ def test_it_is_kept_encrypted_until_the_login_is_made_and_erased_in_that_write(
     crash_at("profile.stage.claimed")
     broker.deliver_all()
     assert Pipeline.objects.get(pk=pipeline).secrets == {}
-    drain(pipeline, broker, within=IN_TIME)
+    drain(pipeline, broker)
 
 
 def test_it_is_erased_when_the_pipeline_turns_back_before_it_was_needed(
@@ -99,7 +99,7 @@ def test_it_is_erased_when_the_pipeline_turns_back_before_it_was_needed(
 ) -> None:
     drain(submit(post, "head@example.com"), broker)
     pipeline = submit(post, "head@example.com")
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     assert Pipeline.objects.get(pk=pipeline).secrets == {}
 
 

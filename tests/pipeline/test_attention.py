@@ -11,7 +11,7 @@ from pipeline.conf import conf
 from pipeline.errors import IllegalAction
 from pipeline.models import Event, Pipeline, Step
 from pipeline.sweep import sweep_once
-from pipeline.testing import IN_TIME, advance, drain, pause_at, snapshot, state_of, until_due
+from pipeline.testing import IN_THE_END, advance, drain, pause_at, snapshot, state_of, until_due
 from pipeline.workflow import Refused, Unavailable, Unknown
 
 TOLD: list[str] = []
@@ -69,7 +69,7 @@ def test_a_job_that_fails_for_fifteen_minutes_is_marked_once_and_tried_on(failin
     delay = Step.objects.get(pipeline=pipeline, name=last.step).due_at - last.at
     assert timedelta(minutes=44) < delay <= timedelta(hours=1)
     world._scripts.clear()
-    assert drain(pipeline, broker, within=IN_TIME) == ("rolled_back" if failing == "logo.rollback" else "committed")
+    assert drain(pipeline, broker, within=IN_THE_END) == ("rolled_back" if failing == "logo.rollback" else "committed")
     row = Pipeline.objects.get(pk=pipeline)
     assert row.attention == 0
     assert not row.steps.filter(attention=True).exists()
@@ -95,7 +95,7 @@ def test_what_is_expected_is_waited_for_without_a_mark_and_the_quarter_of_an_hou
     try_until(pipeline, broker, timedelta(minutes=30))
     assert times_marked(pipeline) == 1
     world._scripts.clear()
-    assert drain(pipeline, broker, within=IN_TIME) == ("rolled_back" if failing == "logo.rollback" else "committed")
+    assert drain(pipeline, broker, within=IN_THE_END) == ("rolled_back" if failing == "logo.rollback" else "committed")
 
 
 def test_what_a_stage_waits_for_does_not_move_its_deadline(posting, begin, broker, world):
@@ -103,13 +103,13 @@ def test_what_a_stage_waits_for_does_not_move_its_deadline(posting, begin, broke
     pipeline = begin(posting)
     broker.deliver_all()
     assert until_due(pipeline) <= conf().STAGING_DEADLINE
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
 
 
 def test_a_staging_that_fails_marks_nothing(posting, begin, broker, world):
     world.will("logo.stage", *[Unavailable("down")] * 50)
     pipeline = begin(posting)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker, within=IN_THE_END) == "rolled_back"
     assert times_marked(pipeline) == 0
 
 
@@ -126,7 +126,7 @@ def test_a_person_is_told_once_of_each_mark(posting, begin, broker, world, tune)
     marks.attention(pipeline, {"code": "dispute"})
     attention.tell_untold()
     assert told == [str(pipeline)] * 2
-    drain(pipeline, broker, within=IN_TIME)
+    drain(pipeline, broker, within=IN_THE_END)
 
 
 def told_list():
@@ -154,7 +154,7 @@ def test_a_teller_that_fails_stops_no_sweep_and_is_called_again_a_minute_later(
     monkeypatch.setattr(attention, "_quiet_until", 0.0)
     attention.tell_untold()
     assert told == [str(pipeline)] * 2
-    drain(pipeline, broker, within=IN_TIME)
+    drain(pipeline, broker, within=IN_THE_END)
 
 
 def test_a_finished_pipeline_can_be_marked_and_stays_as_it_is(posting, begin, broker):
@@ -190,7 +190,7 @@ def test_a_step_s_own_mark_is_not_acknowledged_and_goes_when_its_job_succeeds(po
     marks.attention(pipeline, {"code": "disputed"})
     actions.acknowledge(pipeline, by="ann", reason="settled with the customer")
     assert Pipeline.objects.get(pk=pipeline).attention == 1
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
     assert Pipeline.objects.get(pk=pipeline).attention == 0
 
 
@@ -260,7 +260,7 @@ def test_giving_a_marked_job_up_clears_its_mark(posting, begin, broker, world):
     assert Pipeline.objects.get(pk=pipeline).attention == 1
     actions.skip(pipeline, "posting", by="ann", reason="done by hand")
     assert Pipeline.objects.get(pk=pipeline).attention == 0
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from pipeline.states import Verb
 from pipeline.sweep import sweep_once
 from pipeline.testing import (
     IN_THE_END,
-    IN_TIME,
     Killed,
     advance,
     as_workers,
@@ -358,7 +357,7 @@ def test_a_probe_that_succeeds_closes_it_and_all_come_back(begin, broker, paid, 
     pipelines = [opened(begin, broker, paid, down), *(begin(paid) for _ in range(6))]
     broker.deliver_all()
     down.up()
-    drain_all(pipelines, broker, within=IN_TIME)
+    drain_all(pipelines, broker)
     assert {state_of(pipeline) for pipeline in pipelines} == {"committed"}
     assert {attempts(pipeline) for pipeline in pipelines[1:]} == {1}
     assert (row().opened_at, row().failures, row().error) == (None, 0, None)
@@ -430,7 +429,7 @@ def test_a_probe_whose_worker_dies_is_followed_by_another_in_a_quarter_of_a_minu
             raise AssertionError("the kit's broker takes deaths upon itself") from None
     left = row().retry_at - row_now()
     assert timedelta(seconds=10) < left <= timedelta(seconds=15)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
 
 
 def test_a_probe_that_finds_its_job_done_leaves_the_next_one_to_probe(begin, broker, paid, down, world):
@@ -596,7 +595,7 @@ def test_a_decided_job_that_waits_for_fifteen_minutes_is_marked_once(begin, brok
     assert Event.objects.get(pipeline=pipeline, type="attention").data["code"] == "circuit_open"
     down.up()
     back(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert Pipeline.objects.get(pk=pipeline).attention == 0
 
 
@@ -606,7 +605,7 @@ def test_a_person_closes_it(begin, broker, paid, down, caplog):
     circuit.close("stripe", by="ann", reason="they told us")
     assert circuit.open_circuits() == []
     assert "closed by ann (they told us)" in caplog.text
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     with pytest.raises(IllegalAction, match="not open"):
         circuit.close("stripe", by="ann", reason="again")
 

@@ -13,7 +13,7 @@ from pipeline.models import Event, Pipeline, Step
 from pipeline.plan import Job
 from pipeline.start import KeyReused, TooManyOpen, start
 from pipeline.states import Verb
-from pipeline.testing import IN_TIME, assert_consistent, drain, history, state_of, together
+from pipeline.testing import assert_consistent, drain, history, state_of, together
 from pipeline.testing.processes import Worker
 
 
@@ -186,7 +186,7 @@ def test_a_cancellation_and_the_decision_at_the_same_instant_end_in_one_of_the_t
         answer, state = two.do(cancel_after, decide)
         assert (answer, state) in {("cancelled", "rolling_back"), ("too late", "committing")}
         broker.drop_all()
-        ended = drain(pipeline, broker, within=IN_TIME)
+        ended = drain(pipeline, broker)
         assert ended == ("rolled_back" if answer == "cancelled" else "committed"), history(pipeline)
         won[ended] += 1
     assert min(won.values()) > 0, f"one of the orders never happened: {won}"

@@ -10,7 +10,6 @@ from pipeline.plan import Job
 from pipeline.states import Verb
 from pipeline.sweep import sweep_once
 from pipeline.testing import (
-    IN_TIME,
     advance,
     as_workers,
     crash_at,
@@ -131,7 +130,7 @@ def test_the_effects_agree_after(step, verb, kind, shop, begin, broker, world):
                 broker.deliver_all()
             disarm()
             with workers[1].acting():
-                state = drain(pipeline, broker, within=IN_TIME)
+                state = drain(pipeline, broker)
         assert reached, f"{place} was never reached"
         assert state == ("rolled_back" if verb == "rollback" else "committed")
         agree(pipeline, state, world)

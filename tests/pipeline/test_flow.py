@@ -8,7 +8,7 @@ from pipeline import actions, registry
 from pipeline.errors import IllegalAction, PipelineError
 from pipeline.models import Attachment, Event, Pipeline, Step
 from pipeline.sweep import sweep_once
-from pipeline.testing import IN_TIME, advance, drain, history, state_of, throwaway, until_due
+from pipeline.testing import IN_THE_END, SOON, advance, drain, history, state_of, throwaway, until_due
 from pipeline.workflow import Planned, Refused, Skip, Unavailable, Unknown
 
 
@@ -61,7 +61,7 @@ def test_a_refusal_while_staging_rolls_back_what_may_have_been_done_and_nothing_
 ):
     world.will(f"{step}.stage", Refused("bad", "the provider's text", title="Bad", message="Please.", field=step))
     pipeline = begin(posting)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     world.assert_agrees(pipeline)
     names = ["logo", "posting", "payment", "email"]
     attempted = names[: names.index(step) + 1]
@@ -79,14 +79,14 @@ def test_people_are_told_of_a_rollback_only_when_all_effects_are_undone(posting,
     world.will("email.stage", Refused("no"))
     world.will("logo.rollback", Unavailable("down"), Unavailable("down"))
     pipeline = begin(posting)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     assert verbs(world)[-1] == "email.rollback"
 
 
 def test_a_refused_pivot_turns_the_whole_back(posting, begin, broker, world):
     world.will("payment.commit", Refused("expired", message="The hold has expired."))
     pipeline = begin(posting)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     world.assert_agrees(pipeline)
     assert not {"logo.commit", "posting.commit", "email.commit"} & set(verbs(world))
     assert Pipeline.objects.get(pk=pipeline).error["code"] == "expired"
@@ -95,7 +95,7 @@ def test_a_refused_pivot_turns_the_whole_back(posting, begin, broker, world):
 def test_an_unknown_pivot_is_asked_about_until_it_is_known_whatever_deadline_passes(posting, begin, broker, world):
     world.will("payment.commit", *[Unknown("timeout")] * 12)
     pipeline = begin(posting)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
     assert types(pipeline, "payment").count("attempt_failed") == 12
     world.assert_agrees(pipeline)
 
@@ -107,7 +107,7 @@ def test_a_refused_commit_of_an_effect_is_tried_until_it_succeeds_and_marked_for
     pipeline = begin(posting)
     broker.deliver_all()
     assert Pipeline.objects.get(pk=pipeline).attention == 1
-    assert drain(pipeline, broker) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
     assert Pipeline.objects.get(pk=pipeline).attention == 0
     assert types(pipeline, "posting").count("attention") == 1
 
@@ -134,7 +134,7 @@ def test_an_unavailable_step_is_tried_again_later_under_the_same_key(posting, be
 
     world.will("payment.stage", timeout, timeout)
     pipeline = begin(posting)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     last = next(entry.key for entry in world.entries if (entry.step, entry.verb) == ("payment", "stage"))
     assert set(keys) == {last}
     assert Step.objects.get(pipeline=pipeline, name="payment").stage_attempts == 3
@@ -246,7 +246,7 @@ def test_a_skipped_step_is_not_rolled_back(posting, begin, broker, world):
     world.will("logo.stage", Skip())
     world.will("email.stage", Refused("no"))
     pipeline = begin(posting)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     assert not [entry for entry in world.calls if (entry.step, entry.verb) == ("logo", "rollback")]
 
 
@@ -282,7 +282,7 @@ def test_a_step_that_asks_for_it_is_rolled_back_though_it_was_never_attempted(be
     workflow = define(world.step("logo"), world.step("email", tells=True, undo_pending=True))
     world.will("logo.stage", Refused("no"))
     pipeline = begin(workflow)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     assert verbs(world) == ["logo.rollback", "email.rollback"]
 
 
@@ -340,7 +340,7 @@ def test_a_worker_that_does_not_know_the_workflow_leaves_the_job_uncounted_and_d
     assert timedelta(seconds=9) < until_due(pipeline) <= timedelta(seconds=10)
     assert types(pipeline) == ["accepted"]
     with throwaway(step, name="elsewhere"):
-        assert drain(pipeline, broker, within=IN_TIME) == "committed"
+        assert drain(pipeline, broker) == "committed"
 
 
 def test_a_worker_that_does_not_know_the_version_leaves_the_job(begin, broker, world, define):
@@ -363,7 +363,7 @@ def test_a_worker_that_does_not_know_the_next_step_ends_its_own_and_leaves_that_
         assert states == {"logo": "staged", "mark": "pending"}
         assert Step.objects.get(pipeline=pipeline, name="mark").stage_attempts == 0
     with throwaway(logo, mark, name="growing"):
-        assert drain(pipeline, broker, within=IN_TIME) == "committed"
+        assert drain(pipeline, broker) == "committed"
 
 
 def test_while_staging_is_paused_nothing_new_is_begun_and_the_begun_goes_on(posting, begin, broker, world, tune):
@@ -377,14 +377,14 @@ def test_while_staging_is_paused_nothing_new_is_begun_and_the_begun_goes_on(post
     assert until_due(new) > timedelta(seconds=9)
     advance(timedelta(minutes=30), old)
     Pipeline.objects.filter(pk=old).update(deadline_at=Pipeline.objects.get(pk=new).deadline_at)
-    assert drain(old, broker, within=IN_TIME) == "committed"
+    assert drain(old, broker) == "committed"
     assert types(new) == ["accepted"]
     for _ in range(8):  # paused for longer than staging may take
         advance(timedelta(minutes=2), new)
         sweep_once()
         broker.deliver_all()
     tune(PAUSE_STAGING=False)
-    assert drain(new, broker, within=IN_TIME) == "committed"
+    assert drain(new, broker) == "committed"
 
 
 def test_a_workflow_that_plans_nothing_or_something_impossible_is_not_started(begin, world, define):

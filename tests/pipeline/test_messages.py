@@ -12,7 +12,7 @@ from pipeline.models import Pipeline, Step
 from pipeline.plan import Job
 from pipeline.states import Verb
 from pipeline.sweep import sweep_once
-from pipeline.testing import IN_TIME, advance, drain, drain_all, snapshot, state_of, until_due
+from pipeline.testing import advance, drain, drain_all, snapshot, state_of, until_due
 from pipeline.workflow import Refused, Unavailable
 
 
@@ -82,7 +82,7 @@ def test_shuffled_messages_of_many_pipelines_all_end_right(seed, posting, begin,
         broker.reorder(chance.randrange(1000))
         act = chance.choice([broker.deliver, broker.deliver, broker.duplicate, broker.drop, sweep_once])
         act()
-    drain_all(pipelines, broker, within=IN_TIME)
+    drain_all(pipelines, broker)
     for pipeline in pipelines:
         world.assert_agrees(pipeline)
 
@@ -143,7 +143,7 @@ def test_the_broker_going_down_in_between_leaves_the_rest_to_the_sweep(posting, 
     pipeline = begin(posting)
     broker.deliver_all()
     broker.come_back()
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     world.assert_agrees(pipeline)
 
 
@@ -172,7 +172,7 @@ def test_a_chain_is_one_message_whose_done_links_are_taken_off(posting, begin, b
     else:
         assert following == ["posting.stage > payment.stage > email.stage"]
     broker.drop_all()
-    drain(pipeline, broker, within=IN_TIME)
+    drain(pipeline, broker)
 
 
 def test_steps_that_wait_for_nobody_are_committed_by_the_worker_that_decided(define, world, begin, broker, go_on):

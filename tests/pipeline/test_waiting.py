@@ -8,7 +8,7 @@ from pipeline import actions
 from pipeline.errors import IllegalAction
 from pipeline.models import Event, Pipeline, Step
 from pipeline.sweep import sweep_once
-from pipeline.testing import IN_TIME, advance, drain, state_of, until_due
+from pipeline.testing import IN_THE_END, advance, drain, state_of, until_due
 from pipeline.workflow import Refused, Unavailable, Wait
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -193,7 +193,7 @@ def test_only_the_stage_verb_may_wait(posting, begin, broker, world):
     pipeline = begin(posting)
     broker.deliver_all()
     assert Step.objects.get(pipeline=pipeline, name="logo").error["code"] == "cannot_wait"
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker, within=IN_THE_END) == "committed"
 
 
 def test_a_deadline_without_a_time_zone_is_a_defect_and_no_loop(posting, begin, broker, world):

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.models import Circuit, Pipeline, Step
 from pipeline.retry import RetryPolicy
-from pipeline.testing import IN_THE_END, IN_TIME, ScriptedBroker, advance, drain, drain_all, state_of
+from pipeline.testing import IN_THE_END, ScriptedBroker, advance, drain, drain_all, state_of
 from tests.postings.conftest import Outside
 
 Submit = Callable[..., uuid.UUID]
@@ -41,7 +41,7 @@ def test_while_stripe_is_down_submissions_are_accepted_and_wait_and_then_all_are
         (0, "pending")
     }
     outside.sandbox.http.delete("/_sandbox/faults").raise_for_status()
-    drain_all([*first, *late], broker, within=IN_TIME)
+    drain_all([*first, *late], broker)
     assert Circuit.objects.get(provider="stripe").opened_at is None
     for pipeline in [*first, *late]:
         assert state_of(pipeline) == "committed"
@@ -94,5 +94,5 @@ def test_a_storage_that_asks_for_fewer_requests_is_left_alone_for_as_long_as_it_
     assert circuit.opened_at is not None
     assert timedelta(seconds=199) < circuit.retry_at - circuit.opened_at <= timedelta(seconds=201)
     outside.sandbox.http.delete("/_sandbox/faults").raise_for_status()
-    drain_all(pipelines, broker, within=IN_TIME)
+    drain_all(pipelines, broker)
     assert {state_of(pipeline) for pipeline in pipelines} == {"committed"}

@@ -16,7 +16,7 @@ from pipeline import actions
 from pipeline.errors import IllegalAction
 from pipeline.models import Pipeline
 from pipeline.states import Verb
-from pipeline.testing import IN_THE_END, IN_TIME, ScriptedBroker, crash_at, drain
+from pipeline.testing import IN_THE_END, SOON, ScriptedBroker, crash_at, drain
 from postings import endings
 from postings.models import Posting
 from postings.news import settling
@@ -84,7 +84,7 @@ def test_a_killed_worker_costs_neither_a_second_refund_nor_the_withdrawal(
     posting = publish()
     crash_at(f"{step}.{verb}.{point}")
     withdrawal = endings.withdraw(posting, **WHY).id
-    assert drain(withdrawal, broker, within=IN_TIME) == "committed"
+    assert drain(withdrawal, broker) == "committed"
     _assert_withdrawn(outside, posting, withdrawal, mails_at_most=2 if (step, verb) == ("email", "commit") else 1)
 
 
@@ -95,7 +95,7 @@ def test_a_worker_killed_while_it_turns_back_leaves_the_posting_on_the_board(
     posting = publish("pm_card_refundFailAtOnce")
     crash_at(f"posting.rollback.{point}")
     withdrawal = endings.withdraw(posting, **WHY).id
-    assert drain(withdrawal, broker, within=IN_TIME) == "rolled_back"
+    assert drain(withdrawal, broker) == "rolled_back"
     _assert_untouched(outside, posting)
 
 
@@ -119,7 +119,7 @@ def test_a_refund_of_unknown_outcome_is_made_once(
     posting = publish()
     outside.fault("stripe", "refunds.create", kind, times=times)
     withdrawal = endings.withdraw(posting, **WHY).id
-    assert drain(withdrawal, broker, within=IN_TIME) == "committed"
+    assert drain(withdrawal, broker) == "committed"
     assert outside.fired() >= 1
     _assert_withdrawn(outside, posting, withdrawal)
 
@@ -129,7 +129,7 @@ def test_a_refund_that_the_bank_refuses_leaves_the_posting_on_the_board(
 ) -> None:
     posting = publish("pm_card_refundFailAtOnce")
     withdrawal = endings.withdraw(posting, **WHY).id
-    assert drain(withdrawal, broker) == "rolled_back"
+    assert drain(withdrawal, broker, within=SOON) == "rolled_back"
     _assert_untouched(outside, posting)
     assert Pipeline.objects.get(pk=withdrawal).error["code"] == "refund_failed"
     assert outside.mails(withdrawal) == []
@@ -154,7 +154,7 @@ def test_a_cancelled_withdrawal_leaves_everything_as_it_was(
     posting = publish()
     withdrawal = endings.withdraw(posting, **WHY).id
     actions.cancel(withdrawal)
-    assert drain(withdrawal, broker) == "rolled_back"
+    assert drain(withdrawal, broker, within=SOON) == "rolled_back"
     _assert_untouched(outside, posting)
 
 
@@ -201,7 +201,7 @@ def test_an_expired_posting_is_taken_down_once_and_nothing_is_refunded(
     call_command("expire_postings")
     call_command("expire_postings")
     expiry = Pipeline.objects.get(workflow="expire_posting")
-    assert drain(expiry.pk, broker, within=IN_TIME) == "committed"
+    assert drain(expiry.pk, broker) == "committed"
     call_command("expire_postings")
     assert Pipeline.objects.filter(workflow="expire_posting").count() == 1
     posting.refresh_from_db()
@@ -231,7 +231,7 @@ def test_the_logo_is_deleted_once_no_page_shows_it(
     posting, other = publish(has_logo=True), publish(has_logo=True)
     if point:
         crash_at(f"logo.commit.{point}")
-    assert drain(_end(posting, workflow), broker, within=IN_TIME) == "committed"
+    assert drain(_end(posting, workflow), broker) == "committed"
     assert _objects(outside) == [other.logo_key]
 
 
@@ -248,7 +248,7 @@ def test_a_storage_that_is_away_keeps_nobody_from_being_told(
     assert outside.mails(ending) == (["withdrawn"] if workflow == "withdraw_posting" else [])
     assert _objects(outside) == [posting.logo_key]
     outside.sandbox.http.delete("/_sandbox/faults")
-    assert drain(ending, broker, within=IN_TIME) == "committed"
+    assert drain(ending, broker) == "committed"
     assert _objects(outside) == []
 
 
@@ -256,7 +256,7 @@ def test_a_withdrawal_that_turns_back_leaves_the_logo(
     outside: Outside, broker: ScriptedBroker, publish: Publish
 ) -> None:
     posting = publish("pm_card_refundFailAtOnce", has_logo=True)
-    assert drain(endings.withdraw(posting, **WHY).id, broker) == "rolled_back"
+    assert drain(endings.withdraw(posting, **WHY).id, broker, within=SOON) == "rolled_back"
     assert _objects(outside) == [posting.logo_key]
 
 
@@ -268,7 +268,7 @@ def test_of_a_withdrawal_and_an_expiry_that_race_one_is_refused(
     withdrawal = endings.withdraw(posting, **WHY).id
     [expiry] = endings.expire_due()
     assert drain(withdrawal, broker) == "committed"
-    assert drain(expiry.id, broker) == "rolled_back"
+    assert drain(expiry.id, broker, within=SOON) == "rolled_back"
     _assert_withdrawn(outside, posting, withdrawal)
 
 

@@ -16,7 +16,7 @@ from django.db.models import F
 
 from pipeline.models import Event, Pipeline, Step
 from pipeline.sweep import sweep_once
-from pipeline.testing import IN_THE_END, IN_TIME, ScriptedBroker, advance, crash_at, drain, state_of, until_due
+from pipeline.testing import IN_THE_END, ScriptedBroker, advance, crash_at, drain, state_of, until_due
 from postings import endings
 from postings.models import IndexingDay, Posting
 from postings.providers import google_indexing
@@ -66,7 +66,7 @@ def test_google_is_told_of_a_published_page(
     outside: Outside, broker: ScriptedBroker, submit: Submit, google: Vendor, told: Told
 ) -> None:
     pipeline = submit(has_logo=False)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert told == [("URL_UPDATED", _url(pipeline))]
     assert IndexingDay.objects.get().told == 1
 
@@ -74,7 +74,7 @@ def test_google_is_told_of_a_published_page(
 def test_google_is_told_of_nothing_that_was_not_published(
     outside: Outside, broker: ScriptedBroker, submit: Submit, google: Vendor, told: Told
 ) -> None:
-    assert drain(submit("pm_card_chargeDeclined", has_logo=False), broker, within=IN_TIME) == "rolled_back"
+    assert drain(submit("pm_card_chargeDeclined", has_logo=False), broker) == "rolled_back"
     assert told == []
 
 
@@ -83,9 +83,9 @@ def test_while_switched_off_a_posting_has_no_such_step(
 ) -> None:
     settings.INDEXING_ENABLED = False
     pipeline = submit(has_logo=False)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     withdrawal = endings.withdraw(Posting.objects.get(), **WHY).id
-    assert drain(withdrawal, broker, within=IN_TIME) == "committed"
+    assert drain(withdrawal, broker) == "committed"
     assert told == []
     assert not Step.objects.filter(name="indexing").exists()
 
@@ -95,14 +95,14 @@ def test_google_is_told_that_a_page_is_gone(
     outside: Outside, broker: ScriptedBroker, submit: Submit, google: Vendor, told: Told, *, is_withdrawn: bool
 ) -> None:
     pipeline = submit(has_logo=False)
-    drain(pipeline, broker, within=IN_TIME)
+    drain(pipeline, broker)
     if is_withdrawn:
         ending = endings.withdraw(Posting.objects.get(), **WHY).id
     else:
         Posting.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
         [started] = endings.expire_due()
         ending = started.id
-    assert drain(ending, broker, within=IN_TIME) == "committed"
+    assert drain(ending, broker) == "committed"
     assert told == [("URL_UPDATED", _url(pipeline)), ("URL_DELETED", _url(pipeline))]
 
 
@@ -112,7 +112,7 @@ def test_an_unknown_outcome_is_answered_by_the_pages_metadata(
     outside: Outside, broker: ScriptedBroker, submit: Submit, google: Vendor, told: Told, fault: str, times: int
 ) -> None:
     google.faults.extend([fault] * times)
-    assert drain(submit(has_logo=False), broker, within=IN_TIME) == "committed"
+    assert drain(submit(has_logo=False), broker) == "committed"
     assert len(told) == 1
     assert google.writes == IndexingDay.objects.get().told == (times + 1 if fault == "drop_before" else 1)
 
@@ -123,9 +123,9 @@ def test_a_killed_worker_tells_nothing_twice(
 ) -> None:
     crash_at(f"indexing.commit.{point}")
     pipeline = submit(has_logo=False)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     crash_at(f"indexing.commit.{point}")
-    assert drain(endings.withdraw(Posting.objects.get(), **WHY).id, broker, within=IN_TIME) == "committed"
+    assert drain(endings.withdraw(Posting.objects.get(), **WHY).id, broker) == "committed"
     assert told == [("URL_UPDATED", _url(pipeline)), ("URL_DELETED", _url(pipeline))]
 
 
@@ -136,7 +136,7 @@ def test_messages_that_come_twice_tell_once(
     for _ in range(4):
         broker.duplicate()
         broker.deliver_all()
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     broker.replay_all()
     broker.deliver_all()
     assert len(told) == 1
@@ -167,8 +167,8 @@ def test_a_page_that_was_taken_down_while_it_waited_is_not_told_of(
     pipeline = submit(has_logo=False)
     broker.deliver_all()
     assert state_of(pipeline) == "committing"
-    assert drain(endings.withdraw(Posting.objects.get(), **WHY).id, broker, within=IN_TIME) == "committed"
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(endings.withdraw(Posting.objects.get(), **WHY).id, broker) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert "URL_UPDATED" not in [kind for kind, _ in told]
 
 

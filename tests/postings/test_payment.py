@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import actions
 from pipeline.models import Pipeline, Step
-from pipeline.testing import IN_THE_END, IN_TIME, ScriptedBroker, advance, crash_at, drain, state_of
+from pipeline.testing import IN_THE_END, SOON, ScriptedBroker, advance, crash_at, drain, state_of
 from tests.postings.conftest import PRICE, Outside
 
 Submit = Callable[..., uuid.UUID]
@@ -37,7 +37,7 @@ def test_nothing_is_captured_before_everything_is_staged(
     pipeline = submit()
     broker.deliver_all()
     assert outside.effects(pipeline) == ["object_put", "authorised"]
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     outside.assert_agrees(pipeline)
 
 
@@ -56,7 +56,7 @@ def test_a_refused_card_says_why_in_the_customers_words(
     outside: Outside, broker: ScriptedBroker, submit: Submit, card: str, code: str
 ) -> None:
     pipeline = submit(card)
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     error = Pipeline.objects.get(pk=pipeline).error
     assert (error["code"], error["step"]) == (code, "payment")
     assert "Nothing was charged" in error["detail"]
@@ -81,7 +81,7 @@ def test_without_any_webhook_the_provider_is_asked(outside: Outside, broker: Scr
     pipeline = submit(NEEDS_CUSTOMER)
     broker.deliver_all()
     _authenticate(outside, pipeline, "succeed")
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
 
 
 def test_a_failed_authentication_rolls_back(outside: Outside, broker: ScriptedBroker, submit: Submit) -> None:
@@ -89,7 +89,7 @@ def test_a_failed_authentication_rolls_back(outside: Outside, broker: ScriptedBr
     broker.deliver_all()
     _authenticate(outside, pipeline, "fail")
     actions.resume(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     assert Pipeline.objects.get(pk=pipeline).error["code"] == "authentication_failed"
     outside.assert_agrees(pipeline)
 
@@ -122,7 +122,7 @@ def test_who_cancels_while_waiting_is_not_charged_and_gets_no_mail(
     pipeline = submit(NEEDS_CUSTOMER)
     broker.deliver_all()
     actions.cancel(pipeline)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     assert outside.mails(pipeline) == []
     outside.assert_agrees(pipeline)
 
@@ -176,6 +176,6 @@ def test_a_capture_found_when_rolling_back_is_refunded_once(
     outside.sandbox.stripe(timeout=5).v1.payment_intents.capture(_intent(pipeline))
     actions.cancel(pipeline)
     outside.fault("stripe", "refunds.create", "drop_after", times=1)
-    assert drain(pipeline, broker, within=IN_TIME) == "rolled_back"
+    assert drain(pipeline, broker) == "rolled_back"
     effects = outside.effects(pipeline)
     assert (effects.count("captured"), effects.count("refunded")) == (1, 1)

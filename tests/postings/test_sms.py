@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from pipeline.models import Step
-from pipeline.testing import IN_TIME, ScriptedBroker, crash_at, drain
+from pipeline.testing import ScriptedBroker, crash_at, drain
 from postings.providers import twilio
 from postings.steps.sms import SmsStep
 from tests.postings.conftest import Outside
@@ -57,7 +57,7 @@ def test_a_customer_with_a_phone_number_is_told_by_sms(
     outside: Outside, broker: ScriptedBroker, submit: Submit, phone_company: Vendor, messages: list[dict[str, str]]
 ) -> None:
     pipeline = _submit(submit)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     [message] = messages
     assert message["to"] == PHONE
     assert "/jobs/" in message["body"]
@@ -74,7 +74,7 @@ def test_without_a_phone_number_it_is_skipped(
     outside: Outside, broker: ScriptedBroker, submit: Submit, phone_company: Vendor, messages: list[dict[str, str]]
 ) -> None:
     pipeline = _submit(submit, contact_phone="")
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert (_sms(pipeline).state, messages) == ("skipped", [])
 
 
@@ -98,7 +98,7 @@ def test_an_unknown_sending_is_looked_up_and_told_once(
 ) -> None:
     phone_company.faults.extend([fault] * times)
     pipeline = _submit(submit)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert (_sms(pipeline).state, len(messages)) == ("committed", 1)
     assert phone_company.writes == (times + 1 if fault == "drop_before" else 1)
 
@@ -116,7 +116,7 @@ def test_a_killed_worker_costs_no_second_sms(
 ) -> None:
     crash_at(f"sms.{verb}.{point}")
     pipeline = _submit(submit)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert len(messages) == 1
 
 
@@ -127,7 +127,7 @@ def test_messages_that_come_twice_tell_once(
     for _ in range(4):
         broker.duplicate()
         broker.deliver_all()
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     broker.replay_all()
     broker.deliver_all()
     assert len(messages) == 1
@@ -136,7 +136,7 @@ def test_messages_that_come_twice_tell_once(
 def test_nobody_is_told_by_sms_of_a_posting_that_was_not_published(
     outside: Outside, broker: ScriptedBroker, submit: Submit, phone_company: Vendor, messages: list[dict[str, str]]
 ) -> None:
-    assert drain(_submit(submit, "pm_card_chargeDeclined"), broker, within=IN_TIME) == "rolled_back"
+    assert drain(_submit(submit, "pm_card_chargeDeclined"), broker) == "rolled_back"
     assert messages == []
 
 
@@ -145,7 +145,7 @@ def test_a_number_that_takes_no_sms_ends_the_telling_and_not_the_posting(
 ) -> None:
     phone_company.faults.append((400, {"code": 21614, "message": "not a mobile number", "status": 400}))
     pipeline = _submit(submit)
-    assert drain(pipeline, broker, within=IN_TIME) == "committed"
+    assert drain(pipeline, broker) == "committed"
     assert _sms(pipeline).state == "skipped"
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from pipeline.testing import ScriptedBroker, drain
+from pipeline.testing import SOON, ScriptedBroker, drain
 from pipeline.verification import Violation, violations
 from tests.postings.conftest import PRICE, Outside, logo, outside, plan, submit  # noqa: F401 - fixtures
 from tests.sandbox.conftest import shared_sandbox  # noqa: F401 - a fixture
@@ -50,7 +50,7 @@ def committed(shop: Outside, broker: ScriptedBroker, submit: Submit) -> uuid.UUI
 @pytest.fixture
 def rolled_back(shop: Outside, broker: ScriptedBroker, submit: Submit) -> uuid.UUID:  # noqa: F811
     pipeline = submit("pm_card_chargeDeclined")
-    assert drain(pipeline, broker) == "rolled_back"
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
     return pipeline
 
 
