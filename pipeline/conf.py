@@ -57,8 +57,8 @@ class Conf:
     STAGE_RETRY: RetryPolicy = RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(seconds=30))
     FINISH_RETRY: RetryPolicy = RetryPolicy(first=timedelta(milliseconds=500), factor=2, cap=timedelta(hours=1))
     WAITING_POLL: RetryPolicy = RetryPolicy(first=timedelta(seconds=5), factor=1.5, cap=timedelta(seconds=60))
-    # A provider's circuit opens after so many outages in a row, over all workers (0: never). It is tried again after
-    # the policy's delays; a provider that was away for a moment is missed for two seconds.
+    # A provider's circuit opens when so many pipelines in a row had outages, over all workers (0: never). It is
+    # tried again after the policy's delays; a provider that was away for a moment is missed for two seconds.
     CIRCUIT_AFTER: int = 5
     CIRCUIT_RETRY: RetryPolicy = RetryPolicy(first=timedelta(seconds=2), factor=2, cap=timedelta(seconds=60))
     SECRET_KEYS: tuple[str, ...] = ()  # Fernet keys, newest first; needed by workflows that have secrets
