@@ -40,7 +40,7 @@ told AS (
 asked AS (
     UPDATE pipeline_step s SET undo_pending = true
     FROM pipe WHERE s.pipeline_id = pipe.id AND pipe.state IN ('staging', 'waiting')
-      AND s.state = 'pending' AND s.wave < 2
+      AND s.state IN ('pending', 'staging') AND s.wave < 2
 ),
 moved AS (
     UPDATE pipeline_pipeline p

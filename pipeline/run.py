@@ -76,6 +76,7 @@ class Run:
     calls: dict[str, Any]
     others: Mapping[str, Mapping[str, Any]]
     ledger: Ledger
+    is_restored: bool = False  # the database was restored from a backup: this step may have made calls that are lost
 
     @property
     def reference(self) -> str:
@@ -146,18 +147,21 @@ class Run:
 
     def may_have_made(self, name: str, verb: Verb) -> bool:
         """Whether the call may have done anything: stored, and not known to have made nothing."""
-        return self.has_called(name, verb) and self.calls[f"{verb.value}.{name}"].get("answer") != _NOTHING
+        stored = self.calls.get(f"{verb.value}.{name}")
+        return stored is not None and (self.is_restored or stored.get("answer") != _NOTHING)
 
     def may_have_made_something(self) -> bool:
         """Whether any call of this step may have done anything."""
-        return any(stored.get("answer") != _NOTHING for stored in self.calls.values())
+        return self.is_restored or any(stored.get("answer") != _NOTHING for stored in self.calls.values())
 
-    def recover(self, name: str, *, replay: Callable[[Call], T | None], find: Callable[[Call], T | None]) -> T | None:
+    def recover(self, name: str, *, replay: Callable[[Call], T | None], find: Callable[[], T | None]) -> T | None:
         """What staging's call made although its answer was lost; None: nothing. For the rollback.
 
         A call that is known to have made nothing is left alone. Otherwise it is sent again while that tells what it
         did (`replay`; None and Refused tell nothing), or looked up (`find`). A refused call is not sent again.
         """
+        if not self.has_called(name, Verb.STAGE) and self.is_restored:
+            return find()
         if not self.may_have_made(name, Verb.STAGE):
             return None
         call = self.earlier(name, Verb.STAGE)
@@ -167,7 +171,7 @@ class Run:
                 made = replay(call)
             except Refused:
                 self.was_refused(call)
-        return made if made is not None else find(call)
+        return made if made is not None else find()
 
     def earlier(self, name: str, verb: Verb) -> Call:
         """A call that was stored before, to replay it: a rollback asks so what staging has made."""
