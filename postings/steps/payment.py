@@ -38,6 +38,10 @@ class PaymentStep(Step):
             intent = self._send(run, "confirm", params, intent, lambda call: stripe.confirm(intent.id, call))
         return self._held(run, intent)
 
+    def calls_provider(self, run: Run) -> bool:
+        """A create that made nothing needs no undoing. Without any call the list tells: the record may be lost."""
+        return run.verb != Verb.ROLLBACK or not run.calls or run.may_have_made_something()
+
     def commit(self, run: Run) -> Outcome:
         """Capture. An unknown capture is asked about until it is known; only Stripe's word refuses it."""
         intent = self._recorded(run) if run.has_called("capture", Verb.COMMIT) else None
@@ -116,11 +120,14 @@ class PaymentStep(Step):
 
     def _made_but_not_recorded(self, run: Run) -> Intent | None:
         """What a create made whose answer, or record in a restored database, was lost. A refused one made nothing."""
-        intent = run.recover(
-            "create",
-            replay=lambda call: self._answer_of(run, call),
-            find=lambda: stripe.find(run.reference, run.created_at),
-        )
+        if not run.has_called("create", Verb.STAGE):
+            intent = stripe.find(run.reference, run.created_at)
+        else:
+            intent = run.recover(
+                "create",
+                replay=lambda call: self._answer_of(run, call),
+                find=lambda: stripe.find(run.reference, run.created_at),
+            )
         if intent is not None:
             run.record(intent=intent.id)
         return intent
