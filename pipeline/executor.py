@@ -259,7 +259,6 @@ def _effect(work: Work) -> Outcome | StepFailure:
         is_cancelled=work.view.is_cancelled,
         created_at=work.view.created_at,
         ledger=work.hold,
-        is_restored=work.view.step(work.job.step).undo_pending and not work.step.undo_pending,
     )
     try:
         work.hold.check()

@@ -120,14 +120,11 @@ class PaymentStep(Step):
 
     def _made_but_not_recorded(self, run: Run) -> Intent | None:
         """What a create made whose answer, or record in a restored database, was lost. A refused one made nothing."""
-        if not run.has_called("create", Verb.STAGE):
-            intent = stripe.find(run.reference, run.created_at)
-        else:
-            intent = run.recover(
-                "create",
-                replay=lambda call: self._answer_of(run, call),
-                find=lambda: stripe.find(run.reference, run.created_at),
-            )
+        intent = run.recover(
+            "create",
+            replay=lambda call: self._answer_of(run, call),
+            find=lambda: stripe.find(run.reference, run.created_at),
+        )
         if intent is not None:
             run.record(intent=intent.id)
         return intent
