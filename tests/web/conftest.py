@@ -31,7 +31,8 @@ def served(log: Path, **environment: str) -> Iterator[tuple[int, subprocess.Pope
             stderr=out,
         )
     try:
-        httpx.Client(transport=httpx.HTTPTransport(retries=8)).get(f"http://127.0.0.1:{port}/healthz", timeout=30)
+        with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:
+            client.get(f"http://127.0.0.1:{port}/healthz", timeout=30)
         yield port, process
     finally:
         process.terminate()
