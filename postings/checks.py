@@ -5,12 +5,13 @@ They run with `manage.py check --deploy`. Each names the variable and the cure; 
 
 import base64
 import binascii
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name for it
+from django.core.checks import CheckMessage, Error, Info, Warning, register  # noqa: A004 - Django's name for it
 
 from postings.providers import storage
 
@@ -36,6 +37,16 @@ def check_stand_ins(app_configs: Apps, **_: Any) -> list[CheckMessage]:
         message = "DEMO is on: request rates and ceilings are off."
         found.append(Error(message, hint="Unset DEMO.", id="postings.E002"))
     return found
+
+
+@register(deploy=True)
+def check_python(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    """A note, no warning: the limit of cookies (config/web/limits.py) bounds what the fault can cost."""
+    if sys.version_info >= (3, 11, 10):
+        return []
+    message = "Python is older than 3.11.10: reading cookies takes quadratic time (CVE-2024-7592)."
+    hint = "Install 3.11.10 or newer. Until then the server's limit of 4 KiB for cookies keeps it at 60 ms a request."
+    return [Info(message, hint=hint, id="postings.I001")]
 
 
 @register(deploy=True)

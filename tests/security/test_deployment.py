@@ -10,6 +10,8 @@ import pytest
 import yaml
 from django.test import Client
 
+from postings import checks
+
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTION = {
     "SITE_URL": "https://jobs.example.com",
@@ -171,3 +173,9 @@ def test_no_password_has_a_default():
     for name in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET_KEYS?)\w*)", text):
         assert f"${{{name}:-}}" in text or f"${{{name}:?" in text
         assert not re.search(rf"\${{{name}:-[^}}]", text)
+
+
+@pytest.mark.parametrize(("version", "ids"), [((3, 11, 9), ["postings.I001"]), ((3, 11, 10), []), ((3, 12, 0), [])])
+def test_a_python_that_reads_cookies_slowly_is_named(version, ids, monkeypatch):
+    monkeypatch.setattr(checks.sys, "version_info", version)
+    assert [each.id for each in checks.check_python(None)] == ids
