@@ -33,7 +33,7 @@ class State:
     """A circuit: outages since the provider last answered, whose they were, and what has come of them."""
 
     failures: int = 0
-    failing: tuple[str, ...] = ()  # the ids of those pipelines; as many as open a circuit, at most
+    failing: tuple[str, ...] = ()  # the pipelines of the outages that count towards opening it, repeats included
     openings: int = 0
     opened_at: datetime | None = None
     retry_at: datetime | None = None
@@ -60,17 +60,23 @@ def after_outage(
 ) -> State:
     """The circuit after one more outage. Of an open one only its probe's counts. `chance` is in [0, 1).
 
-    Outages of so many pipelines open it, however often each of them failed: what one pipeline asks may fail for ever
-    while others pass. An outage that `is_for_all` opens it alone.
+    CIRCUIT_AFTER outages open it, of which one pipeline may add about half: what it asks may fail for ever while
+    others pass. An outage that `is_for_all` opens it at once.
     """
-    known = state.failing if pipeline in state.failing else (*state.failing, pipeline)[: conf.CIRCUIT_AFTER]
-    counted = replace(state, failures=state.failures + 1, failing=known)
-    opens = state.opened_at is None and conf.CIRCUIT_AFTER > 0 and (is_for_all or len(known) >= conf.CIRCUIT_AFTER)
+    failing = _counting(state.failing, pipeline, conf.CIRCUIT_AFTER)
+    counted = replace(state, failures=state.failures + 1, failing=failing)
+    opens = state.opened_at is None and conf.CIRCUIT_AFTER > 0 and (is_for_all or len(failing) >= conf.CIRCUIT_AFTER)
     if not opens and not (state.opened_at is not None and is_probe):
         return counted
     openings = state.openings + 1
     retry_at = now + conf.CIRCUIT_RETRY.delay(openings, chance, retry_after)
     return replace(counted, openings=openings, opened_at=state.opened_at or now, retry_at=retry_at)
+
+
+def _counting(failing: tuple[str, ...], pipeline: str, needed: int) -> tuple[str, ...]:
+    """The outages that count, with one more of this pipeline unless its share is used up."""
+    share = (needed + 1) // 2  # three of five: two pipelines together can open a circuit, one alone cannot
+    return (*failing, pipeline)[:needed] if failing.count(pipeline) < share else failing
 
 
 def held_until(state: State, *, now: datetime, chance: float, conf: Conf) -> datetime:

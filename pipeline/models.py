@@ -208,7 +208,7 @@ class Circuit(models.Model):
 
     provider = models.CharField(max_length=30, primary_key=True)
     failures = models.PositiveIntegerField(default=0, help_text="Outages in a row, over all workers.")
-    failing = models.JSONField(default=list, db_default=[], help_text="Whose outages these were: pipelines' ids.")
+    failing = models.JSONField(default=list, db_default=[], help_text="The pipelines of the outages that count.")
     openings = models.PositiveIntegerField(default=0, help_text="Openings and failed probes; the delay grows.")
     opened_at = models.DateTimeField(null=True, blank=True, help_text="Since when its jobs wait; null when closed.")
     retry_at = models.DateTimeField(null=True, blank=True, help_text="When one job may probe it.")

@@ -8,6 +8,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="circuit",
             name="failing",
-            field=models.JSONField(db_default=[], default=list, help_text="Whose outages these were: pipelines' ids."),
+            field=models.JSONField(db_default=[], default=list, help_text="The pipelines of the outages that count."),
         ),
     ]

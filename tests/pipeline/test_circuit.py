@@ -117,7 +117,7 @@ def outage(state, *, of="c", is_probe=False, is_for_all=False, chance=0.5, pause
     return after_outage(state, now=NOW, retry_after=pause, conf=conf, **given)
 
 
-def test_it_opens_when_so_many_pipelines_in_a_row_had_outages():
+def test_it_opens_after_so_many_outages_in_a_row():
     one = outage(State(), of="a")
     two = outage(one, of="b")
     assert (one, two) == (State(1, ("a",)), State(2, ("a", "b")))
@@ -128,9 +128,20 @@ def test_one_pipeline_alone_opens_nothing_however_often_it_fails():
     state = State()
     for _ in range(100):
         state = outage(state, of="a")
-    assert state == State(100, ("a",))
-    assert outage(outage(state, of="b"), of="b").opened_at is None
-    assert outage(outage(state, of="b"), of="c").opened_at == NOW
+    assert state == State(100, ("a", "a"))
+
+
+def test_two_pipelines_open_it_together_so_that_a_shop_with_few_customers_has_a_circuit():
+    once_each = outage(outage(State(), of="a"), of="b")
+    assert once_each.opened_at is None
+    assert outage(once_each, of="b").opened_at == NOW
+    five = replace(CONF, CIRCUIT_AFTER=5)
+    state = State()
+    for _ in range(100):
+        state = outage(state, of="a", conf=five)
+    state = outage(state, of="b", conf=five)
+    assert state.opened_at is None
+    assert outage(state, of="b", conf=five).opened_at == NOW
 
 
 def test_what_is_wrong_for_all_opens_it_at_once_unless_it_is_switched_off():
@@ -138,7 +149,7 @@ def test_what_is_wrong_for_all_opens_it_at_once_unless_it_is_switched_off():
     assert outage(State(), is_for_all=True, conf=Conf(CIRCUIT_AFTER=0)) == State(1)
 
 
-def test_it_keeps_no_more_pipelines_than_it_needs():
+def test_it_keeps_no_more_outages_than_it_needs():
     state = State()
     for number in range(50):
         state = outage(state, of=str(number))
