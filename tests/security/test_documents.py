@@ -1,6 +1,7 @@
-"""What docs/security.md and docs/operations.md name exists, and what exists they name."""
+"""Tests, settings, metrics, commands and tables that the documents name exist, and the documents name all of them."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from django.apps import apps
 from django.core.management import get_commands
 
 from config.metrics import REGISTRY
+from pipeline.conf import Conf
 
 ROOT = Path(__file__).resolve().parents[2]
 SECURITY = (ROOT / "docs/security.md").read_text()
@@ -40,6 +42,11 @@ def test_every_documented_variable_is_read():
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert documented
     assert documented <= set(READ), sorted(documented - set(READ))
+
+
+def test_every_setting_of_the_engine_is_documented():
+    documented = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/engine.md").read_text()))
+    assert {field.name for field in fields(Conf)} - documented == {"CRASH_FILE"}, "that one is for tests alone"
 
 
 @pytest.mark.django_db
