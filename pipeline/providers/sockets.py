@@ -19,8 +19,8 @@ CONNECT: Final = 2.0  # seconds for each address: a host that is up answers with
 Addresses = list[Any]  # as `socket.getaddrinfo` gives them
 
 
-class Plain(socket.socket):
-    """A TCP connection within the budget."""
+class _Bounded(socket.socket):
+    """The operations that a plain and a TLS connection share; each waits for as long as the budget allows."""
 
     def recv(self, *args: Any) -> bytes:
         """As socket.recv."""
@@ -41,33 +41,18 @@ class Plain(socket.socket):
         self.settimeout(budget.left())
         return super().send(*args)
 
+
+class Plain(_Bounded):
+    """A TCP connection within the budget."""
+
     def sendall(self, *args: Any) -> None:
         """As socket.sendall, whose time-out is for the whole."""
         self.settimeout(budget.left())
         super().sendall(*args)
 
 
-class Tls(ssl.SSLSocket):
-    """A TLS connection within the budget. `sendall` is made of `send`."""
-
-    def recv(self, *args: Any) -> bytes:
-        """As SSLSocket.recv."""
-        self.settimeout(budget.left())
-        received = super().recv(*args)
-        budget.count(len(received))
-        return received
-
-    def recv_into(self, *args: Any) -> int:
-        """As SSLSocket.recv_into."""
-        self.settimeout(budget.left())
-        received = super().recv_into(*args)
-        budget.count(received)
-        return received
-
-    def send(self, *args: Any) -> int:
-        """As SSLSocket.send."""
-        self.settimeout(budget.left())
-        return super().send(*args)
+class Tls(_Bounded, ssl.SSLSocket):
+    """A TLS connection within the budget. Its `sendall` is made of `send`."""
 
     def do_handshake(self, block: bool = False) -> None:
         """As SSLSocket.do_handshake, whose time-out is for the whole."""
@@ -120,7 +105,7 @@ def _addresses(host: str, port: int) -> Addresses:
         return _lookup(host, port).result(budget.left())
 
 
-# The system's resolver cannot be given a time-out: it is asked in a thread, one for each host at a time, whoever waits.
+# The system's resolver cannot be given a time-out: it runs in a thread, one for each host, for all who wait for it.
 _lookups: dict[tuple[str, int], Future[Addresses]] = {}
 _mutex = threading.Lock()
 
