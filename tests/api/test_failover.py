@@ -176,9 +176,9 @@ def test_a_session_that_was_ended_in_an_idle_transaction_is_one_of_them(db):
 
 
 @pytest.fixture
-def read_only_session():
+def read_only_session(monkeypatch):
+    monkeypatch.setattr(sessions, "YOUNG", 0.0)
     say("SET default_transaction_read_only = on")
-    time.sleep(sessions.YOUNG)
     yield
     connection.close()
 
