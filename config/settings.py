@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from config import csp, database, env
+from config.web import limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -237,7 +238,7 @@ MODERN_TREASURY_API_KEY = env.text("MODERN_TREASURY_API_KEY", "sandbox" if SANDB
 MODERN_TREASURY_LEDGER = env.text("MODERN_TREASURY_LEDGER", "Orders")  # the name of the ledger that is used
 
 # --- HTTP --------------------------------------------------------------------------------------
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin's largest form has about a hundred
+DATA_UPLOAD_MAX_NUMBER_FIELDS = limits.MAX_PARTS
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a JSON body with a base64 logo of 2 MiB fits
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024

@@ -27,7 +27,7 @@ class StepFailure(PipelineError):
 
 
 class Refused(StepFailure):
-    """It will never work: a declined card, an address that the provider refuses.
+    """It will never work: a declined payment, an address that the provider refuses.
 
     `title` and `message` are written for the customer; a provider's raw text never goes into them. Without a
     message the workflow's words are used.
@@ -88,7 +88,7 @@ class LostOwnership(PipelineError):
 
 
 class UnsteadyOwner(PipelineError):
-    """Where owners hold their locks, a lock does not tell that its process lives: the text says what to set."""
+    """At the owner's address a lock does not show that its process is alive: the text says what to set."""
 
 
 class IllegalAction(PipelineError):

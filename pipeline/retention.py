@@ -104,11 +104,12 @@ def holding(address: str) -> list[uuid.UUID]:
 
     An international domain may be written either way.
     """
+    address = address.strip()
     with suppress(BadAddress):
-        address = normalised(address.strip())
-    found = list(_submitted_with(address.strip().casefold()))
-    owned = Pipeline.objects.filter(user__email__iexact=address.strip(), reaped_at=None)
-    also = [each for name in conf().ALSO_HOLDING for each in import_string(name)(address.strip())]
+        address = normalised(address)
+    found = list(_submitted_with(address.casefold()))
+    owned = Pipeline.objects.filter(user__email__iexact=address, reaped_at=None)
+    also = [each for name in conf().ALSO_HOLDING for each in import_string(name)(address)]
     return list(dict.fromkeys([*found, *owned.values_list("pk", flat=True), *also]))
 
 

@@ -1,6 +1,7 @@
-"""System checks of the shop's settings: what is missing to take money, send mail and store logos.
+"""System checks of the settings that the shop needs to take money, send mail and store logos.
 
-They run with `manage.py check --deploy`. Each names the variable and the cure; nothing is asked over the network.
+They run with `manage.py check --deploy`, that of the addresses with every check. Each names the variable and the cure;
+nothing is asked over the network.
 """
 
 import base64
@@ -13,12 +14,13 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning, register  # noqa: A004 - Django's name for it
 
+from pipeline.addresses import BadAddress, normalised
 from postings.providers import storage
 
 Apps = Sequence[AppConfig] | None
 
 _MAIL_FROM_OF_THE_EXAMPLE: Final = "jobs@example.com"
-# What an optional part cannot do without: the switch, then the settings.
+# Settings that an optional part needs, by its switch.
 _PARTS: Final = {
     "SMS_ENABLED": ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
     "INDEXING_ENABLED": ("GOOGLE_INDEXING_CREDENTIALS",),
@@ -93,6 +95,16 @@ def check_optional_parts(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     return found
 
 
+@register()
+def check_addresses(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Addresses in the settings that the mail's provider would refuse."""
+    return [
+        Error(f"{name} is no address that can be mailed: {settings_value!r}.", hint=wrong, id="postings.E102")
+        for name in ("MAIL_FROM", "OPERATOR_EMAIL")
+        if (settings_value := getattr(settings, name)) and (wrong := _wrong_address(settings_value))
+    ]
+
+
 def _wrong_stripe() -> Iterator[CheckMessage]:
     secret, publishable = settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLISHABLE_KEY
     where = "Take it from Stripe's dashboard: Developers, API keys."
@@ -143,3 +155,11 @@ def _is_base64(text: str) -> bool:
         return bool(base64.b64decode(text, validate=True))
     except binascii.Error:
         return False
+
+
+def _wrong_address(address: str) -> str:
+    try:
+        normalised(address)
+    except BadAddress as bad:
+        return str(bad)
+    return ""

@@ -12,8 +12,9 @@ from postings.providers import mail
 
 log = logging.getLogger(__name__)
 
+MAILS_STEP: Final = "operator"  # stands for a step in these mails' arguments: they belong to none
 UNREACHABLE: Final = "operators_mail"  # the finding that mails to the operators do not arrive: never mailed
-_AT_ONCE: Final = 100  # findings of one run; those that were told of are few, as a person closes them
+_AT_ONCE: Final = 100  # findings of one run; few have been mailed already, as a person closes them
 
 
 def tell(pipeline: Pipeline) -> None:
@@ -54,7 +55,7 @@ def tell_of_findings() -> None:
 
 
 def _send(subject: str, *, text: str, html: str, reference: str) -> None:
-    arguments = {"pipeline_id": reference, "step": "operator", "verb": "tell"}
+    arguments = {"pipeline_id": reference, "step": MAILS_STEP, "verb": "tell"}
     mail.send(
         mail.message(
             to=settings.OPERATOR_EMAIL,

@@ -53,8 +53,7 @@ OPERATIONS = {
         Operation(
             "roll_back",
             "Roll back",
-            "Everything that was staged is undone, the hold on the card is released, and the customer is told. "
-            "Possible until the decision to commit.",
+            "Everything that was staged is undone, and the customer is told. Possible until the decision to commit.",
             lambda pipeline, _, by, reason: actions.roll_back(pipeline, by=by, reason=reason),
             lambda pipeline, _: pipeline.state in OPEN,
         ),

@@ -91,7 +91,7 @@ def _next(pipeline: Pipeline, step: Step, verb: Verb) -> str:
 
 
 def failure(error: dict[str, str] | None) -> str:
-    """A recorded failure in one line: "unavailable: stripe_unreachable, no connection to Stripe"."""
+    """A recorded failure in one line: "unavailable: storage_unreachable, no connection to object storage"."""
     if not error:
         return ""
     words = ", ".join(part for part in (error.get("code"), error.get("detail")) if part)

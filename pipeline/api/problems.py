@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = 1  # seconds, when the database is away: its clients come back at their own pace anyway
 
-# No client reads more, and an answer stays small whatever was sent.
+# No client reads more, and the answer stays small for any request.
 MOST_ERRORS: Final = 50
 _LONGEST_NAME: Final = 100
 _LONGEST_DETAIL: Final = 500
@@ -116,7 +116,7 @@ def unavailable(detail: str, *, retry_after: int = RETRY_AFTER) -> Problem:
 
 def too_large(limit: int) -> Problem:
     """413 for a whole body over the limit, in bytes."""
-    detail = f"The whole body may have {limit} bytes ({limit >> 20} MiB); a logo 2 MiB."
+    detail = f"The whole body may have {limit} bytes ({limit >> 20} MiB)."
     return Problem(413, "body_too_large", "Body too large", detail)
 
 

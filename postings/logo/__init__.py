@@ -1,4 +1,4 @@
-"""A customer's logo: what may be one, and what is stored of it.
+"""A customer's logo: which files are taken, and the form in which they are stored.
 
 `inspect` refuses by the bytes alone, without decoding. `stored_form` decodes once, within this process's room, and
 gives the PNG that is kept: at most 512 x 512 pixels, upright, sRGB, without metadata.
@@ -25,9 +25,7 @@ _WEBP: Final = re.compile(rb"RIFF....WEBP", re.DOTALL)
 
 
 def inspect(raw: bytes) -> Parts:
-    """What the file consists of; BadLogo. Costs one walk over the bytes."""
-    if not raw:
-        raise BadLogo("logo_empty", "The logo's file is empty: choose another one, or leave the field out.")
+    """The parts of the file; BadLogo. Costs one walk over the bytes."""
     if len(raw) > MAX_BYTES:
         raise BadLogo("logo_too_large", "The logo is larger than 2 MiB: send a smaller one.")
     return _parser(raw)(raw)

@@ -1,4 +1,4 @@
-"""Acting on news: each event is stored once, with what it causes, in one transaction.
+"""Acting on news: each event is stored once, in one transaction with its action.
 
 The pipeline's row is locked first, so that a step's own record comes before the news or after it, never beside it.
 """
@@ -22,12 +22,11 @@ from postings.models import PendingNews, Posting
 from postings.news import whose
 from postings.news.last_word import FINAL, Word, complaint, last_word
 from postings.news.meaning import MESSAGE_CODES, PHASES, Act, Phase, Row, kind_of, mail_kind, message, money
-from postings.operators import UNREACHABLE
+from postings.operators import MAILS_STEP, UNREACHABLE
 
 log = logging.getLogger(__name__)
 
 FINDER: Final = "postings.news"  # who has found a thing that no reconciler lists
-OPERATORS: Final = "operator"  # the step that postings/operators.py gives its mails
 _MAILS: Final = frozenset({"processed", "deferred", "delivered", "bounce", "dropped", "open", "click", "spamreport"})
 _ARRIVES: Final = MESSAGE_CODES - {"mail_reported_as_spam"}  # what an arrival settles
 _REASON: Final = 300  # characters of a provider's reason
@@ -65,7 +64,7 @@ def take_stripe(event: Mapping[str, Any]) -> None:
 
 
 def _is_worth_asking(news: MoneyNews, about: Mapping[str, Any]) -> bool:
-    """Whether it may be ours all the same, or is for a person. A charge and an intent would carry our mark."""
+    """Whether it may still be ours, or is for a person. A charge or an intent of ours would carry our mark."""
     means = money(news.kind, gives_back=False)
     is_marked = text_at(about, "object") in ("charge", "payment_intent")
     return means.act(Phase.NOBODYS) == Act.MARK or (bool(means.code) and not is_marked)
@@ -89,7 +88,7 @@ def settle_money(pipeline: uuid.UUID | None, news: MoneyNews) -> bool:
 
 
 def tell_of_nobodys(news: MoneyNews) -> None:
-    """Money news that is no pipeline's here: a finding, which a person resolves."""
+    """Make a finding of money news that belongs to no pipeline here: a person resolves it."""
     means = money(news.kind, gives_back=False)
     if means.act(Phase.NOBODYS) != Act.MARK:
         return
@@ -107,7 +106,7 @@ def gives_back(workflow: str) -> bool:
 
 
 def is_ours(row: Pipeline, code: str) -> bool:
-    """Whether we have done it ourselves, so that it is no news."""
+    """Whether we did it ourselves, so that it is no news."""
     if code == "refunded_at_stripe":
         ended_by = Posting.objects.filter(pipeline_id=row.pk).exclude(ended_by=None).values("ended_by")
         return Step.objects.filter(pipeline_id__in=ended_by, kind="refund").exists()
@@ -150,7 +149,7 @@ def take_sendgrid(event: Mapping[str, Any]) -> None:
     inbox = _store("sendgrid", event_id, pipeline, raw, data)
     if inbox is None:
         return
-    if step == OPERATORS:
+    if step == MAILS_STEP:
         _tell_of_operators_mail(data)
     elif pipeline is not None:
         _settle_or_wait(inbox, pipeline, step)
@@ -160,7 +159,7 @@ def take_sendgrid(event: Mapping[str, Any]) -> None:
 
 @transaction.atomic
 def take_twilio(pipeline: uuid.UUID, sid: str, status: str) -> None:
-    """One status of an SMS. Twilio tells no time: an arrival is final, whatever comes beside it."""
+    """One status of an SMS. Twilio gives no time: an arrival is final, before or after any other status."""
     sid, status = storable(sid, 60), storable(status, 60)
     step = Step.objects.filter(pipeline_id=pipeline, kind="sms").values_list("name", flat=True).first() or "sms"
     data = {"step": step, "sending": sid, "is": status, "at": int(status == "delivered"), "reason": ""}
@@ -170,13 +169,13 @@ def take_twilio(pipeline: uuid.UUID, sid: str, status: str) -> None:
 
 
 def _settle_or_wait(inbox: Inbox, pipeline: uuid.UUID, step: str) -> None:
-    """Settle it; what is told before the step's own record is looked at again once that is written."""
+    """Settle it; an event that comes before the step's own record is settled once that is written."""
     if settle_message(pipeline, step, inbox.provider) is False and inbox.data["is"] in FINAL:
         PendingNews.objects.create(inbox_id=inbox.pk, provider=inbox.provider, news={"step": step})
 
 
 def settle_message(pipeline: uuid.UUID, step: str, by: str) -> bool | None:
-    """Do what the step's last word means. False while the step has not sent; None when there is no such pipeline."""
+    """Act on the step's last event. False while the step has not sent; None when there is no such pipeline."""
     row = _locked(pipeline)
     if row is None:
         return None

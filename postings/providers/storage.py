@@ -136,7 +136,7 @@ def delete(key: str) -> None:
 
 
 def way_of_puts() -> tuple[str, ...]:
-    """What a put asks of the storage, as far as is known: IfNoneMatch, ChecksumSHA256."""
+    """The features that a put uses, as far as is known: IfNoneMatch, ChecksumSHA256."""
     return _ways().way
 
 
@@ -174,7 +174,7 @@ class _NotKnown(Unavailable):
 
 
 class _Ways:
-    """What a put asks of the storage: the most that it is known to understand. One a process."""
+    """The features that a put uses: the most that the storage is known to understand. One a process."""
 
     ALL: Final = (("IfNoneMatch", "ChecksumSHA256"), ("ChecksumSHA256",), ("IfNoneMatch",), ())
 
@@ -187,7 +187,7 @@ class _Ways:
         return self.ALL[self._known]
 
     def send(self, put: Callable[[tuple[str, ...]], None]) -> None:
-        """Put by the first way that the storage understands; what it answered to the first one, if to none."""
+        """Put by the first way that the storage understands. If there is none, raise its answer to the first one."""
         refused: _NotKnown | None = None
         for number in range(self._known, len(self.ALL)):
             try:
@@ -251,7 +251,7 @@ def _send(request: Callable[[Any], T]) -> T:
         with budget.within():
             return request(client)
     except NoCredentialsError as error:
-        raise Misconfigured("storage_settings", "no key: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY") from error
+        raise Misconfigured("storage_settings", "no key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
     except (EndpointConnectionError, ConnectTimeoutError) as error:
         raise Unavailable("storage_unreachable", "no connection to object storage") from error
     except ClientError as error:

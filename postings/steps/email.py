@@ -42,17 +42,16 @@ class EmailStep(Step):
         return self._tell(run, self.ends_with, {"url": run.of("posting").get("url", "")})
 
     def rollback(self, run: Run) -> dict[str, str] | None:
-        """Tell that it was not published, and not charged or refunded. Whoever cancelled it before knows."""
-        is_refunded = bool(run.of("payment").get("refunded"))
-        if run.is_cancelled and not is_refunded:
+        """Tell that it was not published, and that nothing was charged or all was refunded."""
+        if _knows_already(run):
             return None
+        is_refunded = _is_refunded(run)
         reason = "" if is_refunded else (run.reason or {}).get("detail", "")
         return self._tell(run, "not_published", {"reason": reason, "is_refunded": is_refunded})
 
     def calls_provider(self, run: Run) -> bool:
-        """Whoever cancelled is not told."""
-        is_told = not run.is_cancelled or bool(run.of("payment").get("refunded"))
-        return super().calls_provider(run) and (run.verb != Verb.ROLLBACK or is_told)
+        """A customer who cancelled is sent nothing."""
+        return super().calls_provider(run) and not (run.verb == Verb.ROLLBACK and _knows_already(run))
 
     def _tell(self, run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, str]:
         call = run.call("send", {"mail": _rendered(run, kind, context)})
@@ -84,6 +83,15 @@ class EmailStep(Step):
         if left.total_seconds() > 0:
             detail = "it may have been sent: waiting for its webhook"
             raise Unknown("awaiting_webhook", detail, retry_after=left, outage=False)
+
+
+def _is_refunded(run: Run) -> bool:
+    return bool(run.of("payment").get("refunded"))
+
+
+def _knows_already(run: Run) -> bool:
+    """A customer who cancelled before anything was charged needs no mail."""
+    return run.is_cancelled and not _is_refunded(run)
 
 
 def _rendered(run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, Any]:

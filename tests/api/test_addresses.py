@@ -9,7 +9,7 @@ from rest_framework.exceptions import ValidationError
 
 from pipeline.addresses import BadAddress, as_sent, normalised
 from pipeline.api.fields import Email
-from postings.plan_checks import check_addresses
+from postings.checks import check_addresses
 from postings.providers import mail
 from sandbox.providers.sendgrid.validation import complaints, is_address
 
