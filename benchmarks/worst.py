@@ -1,7 +1,7 @@
-"""B: the worst that one client can send without login, against the web server as it is documented.
+"""B: the costliest requests that one client can send without login, against the documented web server.
 
 For each input: the server's processor seconds, what its memory grew by, and the longest that /healthz waited
-meanwhile. The server is another for each input, so that one leaves nothing to the next. Bounds are the project's.
+meanwhile. Each input gets a new server, so one leaves nothing to the next. The bounds are the project's.
 """
 
 import os
@@ -23,7 +23,7 @@ from config.local import processes
 from config.local.ports import LOOPBACK, free_port
 
 SECONDS: Final = 0.5  # of processor, for one request of at most 4 MiB
-MIB: Final = 64.0  # of memory, likewise
+MIB: Final = 64.0  # of memory, for the same request
 WAIT: Final = 0.2  # seconds that /healthz may wait
 MANY_SECONDS, MANY_MIB = 4.0, 200.0  # for what many connections do together
 TICK: Final = 0.02  # seconds between two looks

@@ -28,15 +28,15 @@ _OPTIONS: Final[dict[str, Any]] = {
 def from_environment() -> dict[str, Any]:
     """DATABASES["default"]. Workers keep a plain connection each; web processes may set DATABASE_POOL=1.
 
-    One pool a process, as a request that waits or streams has a thread of its own under ASGI and would else connect
-    anew.
+    One pool a process: under ASGI a request that waits or streams has a thread of its own, and would otherwise open a
+    connection of its own.
     """
     given = address("DATABASE_URL")
     database: dict[str, Any] = {name: given.pop(key, "") for key, name in _NAMES.items()}
     database |= {"ENGINE": "pipeline.postgresql", "CONN_MAX_AGE": 0, "OPTIONS": _OPTIONS | _preparing() | given}
     if env.flag("DATABASE_POOL"):
-        # The backend itself looks at each connection that it takes. One that cannot be made now is made anew when
-        # somebody asks: by itself the pool would wait up to twice as long as the database was away.
+        # The backend itself looks at each connection that it takes. One that cannot be made now is tried again at
+        # the next request: by itself the pool would wait up to twice as long as the database was away.
         pool = {"min_size": 2, "max_size": 20, "timeout": 3, "reconnect_timeout": 0}
         database["OPTIONS"]["pool"] = pool
     elif not env.flag("DATABASE_FRESH"):

@@ -94,7 +94,7 @@ def _is_broker_up() -> bool:
 
 
 def _database() -> str:
-    """Whether it can be written to: what fails over, or is a replica, accepts nothing."""
+    """Whether it can be written to: a replica, or a server in a failover, accepts no submissions."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SHOW transaction_read_only")

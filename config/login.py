@@ -1,7 +1,7 @@
 """The admin's login, throttled before a password is hashed: each hash costs half a second of processor.
 
-By address, with a refusal. By name from whatever address, with a wait only, so that nobody can lock an operator out.
-And one hash at a time in each process. Nothing else that answers without login hashes passwords.
+An address over its rate is refused. A name over its rate, from any address, only waits, so nobody can lock an operator
+out. Each process hashes one password at a time. No other view that needs no login hashes passwords.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Email addresses that mail services take: what is stored and shown, and what is sent.
+"""Email addresses that mail services take, in the form that is stored and the form that is sent.
 
-Taken is what the services of this field deliver to: an ASCII local part without quotes, a domain with a dot, which
-may be international. It is stored as people write it and sent with its domain as punycode (RFC 5891).
+An address has an ASCII local part without quotes, and a domain with a dot, which may be international. It is stored
+as people write it, and sent with its domain as punycode (RFC 5891).
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ LONGEST: Final = 254  # characters, RFC 5321 with its erratum 1690
 
 
 class BadAddress(ValueError):
-    """No address that a mail could be sent to. Its text says what is wrong, in a sentence for whoever typed it."""
+    """No mail can be sent to this address. The text says why, in a sentence for the person who typed it."""
 
 
 def normalised(address: str) -> str:
@@ -21,7 +21,7 @@ def normalised(address: str) -> str:
 
 
 def as_sent(address: str) -> str:
-    """The address as it is sent, its domain as punycode. What is no address stays: its provider says so."""
+    """The address as it is sent, its domain as punycode. A bad one is returned as it is: the provider refuses it."""
     try:
         return str(_checked(address).ascii_email)
     except BadAddress:

@@ -22,7 +22,7 @@ from pipeline.registry import all_workflows, known_jobs
 from pipeline.workflow import Step, Workflow
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
-# What publishing, redelivery and the time limits were tested with. A list of addresses is for failing over.
+# Transports with which publishing, redelivery and the time limits were tested. A list of addresses is for failover.
 _BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
 _DEFAULT_VISIBILITY = 3600  # seconds; Redis transport's own
 

@@ -25,7 +25,7 @@ class Conf:
     LEASE: timedelta = timedelta(seconds=60)
     # One call to a provider, as a whole: from looking up its address to the last byte of its answer.
     CALL_TIME: timedelta = timedelta(seconds=10)
-    # The same while somebody waits for a page: a web process has few threads.
+    # One call while somebody waits for a page: a web process has few threads.
     CALL_TIME_IN_REQUEST: timedelta = timedelta(seconds=4)
     # All calls of one attempt together; a worker's threads have no other limit than this and the lease.
     ATTEMPT_TIME: timedelta = timedelta(seconds=25)

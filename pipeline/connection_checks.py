@@ -24,7 +24,7 @@ AWAY: Final = "pipeline.E209"
 def check_connections(
     app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """What stands between this process and PostgreSQL."""
+    """Errors of the server, of its sessions, or of the owner's address; an answer that does not come is AWAY."""
     if "default" not in (databases or ()) or connections["default"].vendor != "postgresql":
         return []
     try:

@@ -38,7 +38,7 @@ class Hold:
             raise self._lost("its lease is nearly over")
 
     def left(self) -> timedelta:
-        """How long the effect may take, so that its record is written before the lease is over."""
+        """How long the effect may take if its record is to be written before the lease is over."""
         to_record = conf().LEASE_MARGIN - conf().CALL_TIME
         return self._begun.lease_until - self.now() - to_record
 

@@ -28,8 +28,8 @@ SELECT moved.state FROM moved""",
     TYPES,
 )
 
-# The database was restored from a backup, so what a step has done since is not known here: steps that seem never to
-# have begun are undone all the same if it turns back. What has a final effect outside gets the time to go on.
+# The database was restored from a backup and does not know what steps have done since. If the pipeline turns back,
+# steps that seem never to have begun are undone too. A pipeline with a final effect outside gets the time to go on.
 RESTORED: Final = Statement(
     f"""
 WITH {PIPE},

@@ -86,7 +86,7 @@ def acknowledge(pipeline: uuid.UUID, seq: int, kept: int, note: Json) -> bool:
 
 
 def _lock(pipeline: uuid.UUID) -> None:
-    """Whatever is read next was written before or will be written after: the row is the lock of the history."""
+    """Lock the pipeline's row, which is the lock of its history: no event is written until this transaction ends."""
     Pipeline.objects.select_for_update(no_key=True).filter(pk=pipeline).values_list("pk").first()
 
 

@@ -23,7 +23,7 @@ LOCK_CLASS: Final = 0x70697065
 PATIENCE: Final = 2.0  # seconds for an answer: a lease is 60, and a server that takes so long proves nothing
 TRIES: Final = 3
 
-# Server-side keepalives: a vanished machine frees its lock in about 15 s, whatever the server's defaults are. Linux
+# Server-side keepalives: a vanished machine frees its lock in about 15 s, regardless of the server's defaults. Linux
 # counts no probes where a user timeout is set: the first one after 12 s is the one at 14 s.
 _SETTINGS: Final = {
     "tcp_keepalives_idle": "5",
@@ -111,7 +111,7 @@ def refuse_unsteady(session: psycopg.Connection[Any]) -> None:
                 answer(other, "BEGIN", PATIENCE / 2)
                 taken = backend(other, PATIENCE / 2)
             except psycopg.Error:
-                return  # no room for another session: that this one keeps its own is what a pool in session mode does
+                return  # no room for another session: then this is a pool in session mode, where each keeps its own
             if taken == before or backend(session) != before:
                 raise UnsteadyOwner(_UNSTEADY)
 

@@ -119,7 +119,7 @@ class Owner:
 
 
 def _is_readable(session: psycopg.Connection[Any]) -> bool:
-    """A session that nobody asked anything has something to say when it was closed."""
+    """Whether the server said something unasked, as it does when it closes the session."""
     poll = select.poll()
     poll.register(session.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
     return bool(poll.poll(0))

@@ -74,9 +74,9 @@ class Reconciler(ABC):
         """None when it may be there. `facts` is its pipeline, None when no pipeline of `workflows` has the mark."""
 
     def finals(self, since: datetime | None) -> Iterable[str]:
-        """The marks of pipelines with an effect that only a commit has, of what was made since: by default of none.
+        """Our marks on things made since `since` that only a commit can have made; by default none.
 
-        After a backup was restored they tell which pipelines have to go on, whatever the restored rows say.
+        After a restore from a backup they show which pipelines have to go on, even if their rows say otherwise.
         """
         return ()
 

@@ -25,7 +25,7 @@ ACTION: Final = "restored from a backup"  # as it stands in the history
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """One unfinished pipeline; `is_final`: its commit had begun, so that it goes on whatever its deadline says."""
+    """One unfinished pipeline; `is_final`: its commit had begun, so it goes on even past its deadline."""
 
     pipeline: Pipeline
     is_final: bool
@@ -46,7 +46,7 @@ def resume(*, by: str, dry_run: bool = False) -> Iterator[Resumed]:
 
 
 def times_restored(events: Iterable[EventFacts]) -> int:
-    """How often the history says so. What somebody was told after the backup was made may be told again."""
+    """How often the pipeline was restored, by its history: each time, mails since the backup may be sent again."""
     return sum(event.data.get("action") == ACTION for event in events)
 
 

@@ -1,7 +1,7 @@
-"""Reading what strangers send to a webhook: headers, JSON, and texts that the database can store.
+"""Reading a webhook's headers and JSON, which strangers may have written, into texts that the database can store.
 
-Whatever does not fit is Forged, which the view answers with 400. Signed does not mean well-formed: every member of a
-body is read through `text_at`, `number_at` or `part_at`, which never raise.
+A request that does not fit raises Forged, which the view answers with 400. Signed does not mean well-formed: every
+member of a body is read through `text_at`, `number_at` or `part_at`, which never raise.
 """
 
 import json
@@ -17,7 +17,7 @@ _REPLACEMENT: Final = "\ufffd"
 
 
 class Forged(Exception):
-    """What came in is not the provider's, or too old, or not what the provider sends."""
+    """The request is not the provider's, or too old, or of a form that the provider never sends."""
 
 
 def header(value: str) -> str:

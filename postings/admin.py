@@ -103,7 +103,7 @@ class PostingAdmin(OwnFiltersOnly, ReadOnly, _PostingAdmin):
 
     @admin.display(description="customer's address")
     def customers_address(self, posting: Posting) -> str:
-        """Whether it takes mail, by the last that was told of it; never the address itself."""
+        """Whether it takes mail, by the last events about it; never the address itself."""
         ours = [pipeline for pipeline in (posting.pipeline_id, posting.ended_by) if pipeline]
         bad = bad_news(ours)
         return f"Bad. {'; '.join(bad)}" if bad else "Nothing bad is known of it."

@@ -1,7 +1,7 @@
-"""How many cards one address may try in an hour without paying: whoever tests stolen cards meets it.
+"""The ceiling of cards that one address may try in an hour without paying. It is made against tests of stolen cards.
 
-Submissions are refused at the ceiling. As many may come at once before the first card is refused, each payment asks
-again, in turn with the others of its address, before it asks the bank.
+Submissions are refused at the ceiling. Many may come at once before the first card is refused, so each payment counts
+again before it asks the bank, one payment of an address after the other.
 """
 
 from datetime import timedelta

@@ -50,7 +50,7 @@ def address(posting: Posting) -> str:
 
 
 def _of_its_purchase(posting: Posting) -> dict[str, Any]:
-    """What the withdrawal needs of the sale, as a snapshot. The posting keeps it, whatever became of its pipeline."""
+    """A snapshot of the sale for the withdrawal. The posting keeps it, even when its pipeline was reaped."""
     bought = posting.sale | {"intent": posting.intent} if posting.intent and posting.sale else _in_its_pipeline(posting)
     if not bought:
         raise IllegalAction(
@@ -60,7 +60,7 @@ def _of_its_purchase(posting: Posting) -> dict[str, Any]:
 
 
 def _in_its_pipeline(posting: Posting) -> dict[str, Any]:
-    """The same of a posting that a worker of the release before has published."""
+    """The sale of a posting that a worker of the previous release published."""
     sold = Pipeline.objects.filter(pk=posting.pipeline_id, reaped_at=None).first()
     paid = Step.objects.filter(pipeline_id=posting.pipeline_id, kind="payment", state=StepState.COMMITTED).first()
     if sold is None or paid is None or "intent" not in paid.data:

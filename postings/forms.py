@@ -169,7 +169,7 @@ class PostingForm(forms.Form):
                 self.add_error(name if name in self.fields else None, _WORDS.get((name, code), detail))
 
     def forget_cards(self) -> None:
-        """Show fields empty where a card number was typed: it is never echoed. Nor is what is far too long."""
+        """Empty the fields that hold a card number or a text that is far too long: neither is echoed."""
         hidden = [name for name, field in self.fields.items() if _may_hold_card(name, field, self.data.get(name, ""))]
         self.data = _with(self.data, **dict.fromkeys(hidden, ""))
 

@@ -1,4 +1,4 @@
-"""A posting's description: Markdown to HTML that cannot run anything, by an allow-list of what a job text needs.
+"""A posting's description: Markdown to HTML that cannot run anything, by an allow-list of tags and attributes.
 
 The work is bounded by counting, before and while it is done: few characters of Markdown can make a large page (a
 table's missing cells are filled in, a link's address is repeated wherever it is referred to).
@@ -16,7 +16,7 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-# Raise it with every change of what is rendered, and run `manage.py render_descriptions`.
+# Raise it with every change of the rendered HTML, and run `manage.py render_descriptions`.
 VERSION: Final = 1
 MOST_TOKENS: Final = 10_000  # blocks and pieces of lines; a dense text of 20,000 characters has about 4,000
 MOST_BRACKETS: Final = 500  # each "[" may begin a link, and is looked at up to the end of its block
@@ -92,13 +92,13 @@ def _parser() -> MarkdownIt:
 
 
 def _blocks(state: StateCore) -> None:
-    """The parser's own rule, but that its tokens are counted."""
+    """The parser's own rule, with its tokens counted."""
     state.tokens = _Budget()
     state.md.block.parse(state.src, state.md, state.env, state.tokens)
 
 
 def _lines(state: StateCore) -> None:
-    """The parser's own rule for what stands within blocks, counted together with them."""
+    """The parser's own rule for the text within blocks, with its tokens counted too."""
     left = MOST_TOKENS - len(state.tokens)
     for token in state.tokens:
         if token.type == "inline":

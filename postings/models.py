@@ -1,4 +1,4 @@
-"""What the shop sells and shows: Plan and Posting; and news of providers' that is still to be settled."""
+"""Plan and Posting, which the shop sells and shows; and PendingNews, events that are still to be settled."""
 
 import uuid
 
@@ -90,7 +90,7 @@ class Posting(models.Model):
     company_name = models.CharField(max_length=120)
     company_website = models.URLField(blank=True, max_length=500)
     description = models.TextField(help_text="Markdown, as submitted.")
-    # Of the description, sanitised, and what rendered it (postings/markdown.py).
+    # The sanitised HTML of the description, and the version that rendered it (postings/markdown.py).
     description_html = models.TextField(db_default="", editable=False)
     description_version = models.PositiveSmallIntegerField(db_default=0, editable=False)
     employment_type = models.CharField(max_length=12, choices=EmploymentType)
@@ -106,7 +106,7 @@ class Posting(models.Model):
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
     logo_key = models.CharField(max_length=200, blank=True, editable=False)
-    # What a refund needs, kept as long as the posting: its pipeline may be reaped while it is still public.
+    # A refund needs these. They are kept as long as the posting: its pipeline may be reaped while it is still public.
     intent = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     sale = models.JSONField(
         blank=True, default=dict, db_default={}, editable=False
@@ -177,7 +177,7 @@ class IndexingDay(models.Model):
 
 
 class PendingNews(models.Model):
-    """An event of a provider's that could not be settled when it came (postings/news/pending.py); gone when it is."""
+    """An event that could not be settled when it came (postings/news/pending.py). Deleted once it is settled."""
 
     inbox_id = models.BigIntegerField(unique=True)  # of the engine's Inbox, which holds the event itself
     provider = models.CharField(max_length=30)

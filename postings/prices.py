@@ -1,4 +1,4 @@
-"""What a plan may cost, as Stripe charges it. One table for what is charged, shown and checked.
+"""Prices of plans, as Stripe charges them: one table for charging, showing and checking.
 
 A plan's `amount` is a number of Stripe's smallest units. They differ from ISO 4217's minor units in places: the
 Icelandic krona and the Ugandan shilling have none, and Stripe counts hundredths of them, in whole hundreds.
@@ -32,7 +32,7 @@ _SMALLEST: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Currency:
-    """How amounts of a currency are charged: decimals of the unit, what they are divisible by, and the least."""
+    """How a currency is charged: decimals of its unit, the step that divides every amount, and the smallest amount."""
 
     decimals: int
     step: int
@@ -53,7 +53,7 @@ _UNKNOWN: Final = Currency(2, 1, 1)  # of plans from before there was this table
 
 
 def major(amount: int, currency: str) -> Decimal:
-    """What is charged for an amount in Stripe's smallest unit: 12345 EUR is 123.45, 500000 UGX is 5000."""
+    """The price of an amount in Stripe's smallest unit: 12345 EUR is 123.45, 500000 UGX is 5000."""
     found = CURRENCIES.get(currency.upper(), _UNKNOWN)
     charged = Decimal(amount).scaleb(-found.decimals)
     return charged.quantize(Decimal(1)) if found.step == 10**found.decimals and amount % found.step == 0 else charged
@@ -65,7 +65,7 @@ def formatted(amount: int, currency: str) -> str:
 
 
 def wrong_price(amount: int, currency: str) -> tuple[str, str] | None:
-    """The field of a plan that Stripe does not charge, and what to write instead; None when it may be sold."""
+    """The plan's field that Stripe refuses, and a sentence that names a better value; None when it may be sold."""
     found = CURRENCIES.get(currency)
     if found is None:
         return "currency", f"Stripe charges no {currency}: choose a currency of https://docs.stripe.com/currencies."

@@ -98,7 +98,7 @@ def _beside_a_sale(intent: Intent, kept: int, facts: Facts) -> Verdict | None:
 
 
 def _is_withdrawn(facts: Facts) -> bool:
-    """Whether a withdrawal has told the customer of a refund, and nobody knows that the refund has failed since."""
+    """Whether a withdrawal told the customer of a refund, and no person was told since that the refund failed."""
     ending = Posting.objects.filter(pipeline_id=facts.id).exclude(ended_by=None).values("ended_by")
     withdrawn = Pipeline.objects.filter(pk__in=ending, workflow="withdraw_posting", state=PipelineState.COMMITTED)
     told = Event.objects.filter(pipeline_id__in=ending, type=EventType.ATTENTION, data__code="refund_failed")

@@ -1,4 +1,4 @@
-"""What the shop's own table holds of people: buyer, the address to apply to, and whatever stands in a description."""
+"""Personal data in the shop's own table: the buyer, the address to apply to, and the text of descriptions."""
 
 import uuid
 from datetime import timedelta

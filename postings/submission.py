@@ -55,7 +55,7 @@ class PostingAcceptance(Acceptance):
             errors.append(_wrong_logo(error))
         errors += _misplaced(fields)
         errors += captcha.missing(fields)
-        # Decoding costs most and comes last, but for the captcha: its token is good for one request alone.
+        # Decoding costs most, so only the captcha comes after it: its token is good for one request alone.
         picture = _stored_form(parts) if parts and not errors else b""
         if errors := errors or captcha.refused(fields):
             raise Invalid(sorted(errors, key=_position))
@@ -98,7 +98,7 @@ def _wrong_logo(error: logo.BadLogo) -> FieldError:
 
 
 def _stored_form(parts: logo.Parts) -> bytes:
-    """What is kept of the logo; Invalid when it does not decode, Busy when too many others are being decoded."""
+    """The stored form of the logo; Invalid when it does not decode, Busy when too many others are being decoded."""
     try:
         return logo.stored_form(parts, PATIENCE)
     except logo.BadLogo as error:

@@ -1,1 +1,1 @@
-"""What stands between the network and Django: the server's command, and limits on whatever a client may send."""
+"""The web server's command, and the limits on requests before Django sees them."""

@@ -1,4 +1,4 @@
-"""Waits and streams end when the server is asked to: otherwise they would hold it until its grace is over."""
+"""Ends waits and streams when the server is asked to end: otherwise they would hold it until its grace is over."""
 
 import signal
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pipeline.api import watch
 
 
 def end_with_the_server() -> None:
-    """Before the handlers that a server has set, end what waits. Without such handlers nothing is changed.
+    """Run `watch.end_all` before the signal handlers that a server has set. Without such handlers nothing is changed.
 
     Servers import the application after they have set them, and tell it nothing until all connections are closed.
     """

@@ -10,7 +10,7 @@ _PER_LINE = 4  # bytes that each header has besides its name and value: ": " and
 
 
 def refusal(scope: dict[str, Any]) -> Problem | None:
-    """The answer to a head that is over a limit; None for one that is within all."""
+    """The answer to a head that is over a limit; None when it is within all limits."""
     headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
     target = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
     if target > limits.MAX_TARGET:

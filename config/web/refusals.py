@@ -13,7 +13,7 @@ Message = Mapping[str, Any]
 async def refuse(
     receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]], problem: Problem
 ) -> None:
-    """The answer first; then read away what still comes, within bounds; then the end of the connection.
+    """Send the answer, then read and drop the rest of the request within bounds, then end the connection.
 
     Closing at once would reset the connection of a client that sends before it listens, and lose the answer.
     """

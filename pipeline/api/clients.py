@@ -1,4 +1,4 @@
-"""Who a request comes from: an address, kept only as an HMAC. Rates, ceilings and watchers all ask here."""
+"""The client of a request: its address, stored only as an HMAC. Rates, ceilings and watchers all ask here."""
 
 import ipaddress
 import logging
@@ -13,7 +13,7 @@ from rest_framework.settings import api_settings
 
 log = logging.getLogger(__name__)
 
-UNKNOWN: Final = "unknown"  # all whose address cannot be read: one client
+UNKNOWN: Final = "unknown"  # clients whose address cannot be read count as one client
 _QUIET_SECONDS: Final = 600.0  # between two log lines about such an address
 # As RFC 7239 and proxies write it: address, address:port, [address], [address]:port; of an IPv6 address its zone.
 _WRITTEN: Final = re.compile(
@@ -33,7 +33,7 @@ def address_of(request: HttpRequest) -> str:
 
 
 def address_in(scope: Mapping[str, Any]) -> str:
-    """The same of an ASGI scope."""
+    """The client's address in an ASGI scope."""
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     peer = scope.get("client") or ("",)
     return _chosen(str(peer[0]), ",".join(forwarded) if forwarded else None)

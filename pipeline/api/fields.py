@@ -51,17 +51,17 @@ def _marks(text: str) -> str:
 
 
 class NoCard(serializers.Field[Any, Any, Any, Any]):
-    """A field that refuses what looks like a card number, before anything else is said of the value.
+    """A field that refuses a value that looks like a card number, before any other check.
 
-    Text is composed first. What is longer than the field may be is refused for that, unread: looking costs little.
+    Text is composed first. A value longer than the field may be is not looked at: its length is refused.
     """
 
     default_error_messages = {
-        "card_number": "This looks like a card number. Never send one: it belongs into the payment provider's form."
+        "card_number": "This looks like a card number. Never send one here: it belongs in the payment provider's form."
     }
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        """The value is told to nobody."""
+        """Errors never repeat the value."""
         if isinstance(data, str):
             data = normal(data)
         if self._may_be_taken(data) and has_card_number(data):
@@ -75,7 +75,7 @@ class NoCard(serializers.Field[Any, Any, Any, Any]):
 
 
 class Choice(NoCard, serializers.ChoiceField):
-    """One of some words. The error names them, never what was sent."""
+    """One of a few words. The error names them, never the value that was sent."""
 
     def __init__(self, choices: Any, **kwargs: Any) -> None:
         super().__init__(choices, **kwargs)

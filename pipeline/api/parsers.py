@@ -55,7 +55,7 @@ class StrictMultiPartParser(MultiPartParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> "DataAndFiles[Any, Any]":
-        """Fields and files; ParseError for what is no form."""
+        """Fields and files; ParseError for a body that is no form."""
         request = (parser_context or {})["request"]
         meta = request.META | {"CONTENT_TYPE": media_type}
         body: Any = stream

@@ -49,7 +49,7 @@ _ending: Final = threading.Event()
 
 
 def end_all() -> None:
-    """Whoever waits is answered within a tick, and nobody may begin to: the process is about to end.
+    """Answer everybody who waits within a tick, and let nobody begin to wait: the process is about to end.
 
     Called by a signal's handler: it only sets a flag.
     """
@@ -80,7 +80,7 @@ class Watcher:
         self._task: asyncio.Task[None] | None = None
 
     async def changed(self, pipeline: uuid.UUID, seen: Mark, seconds: float) -> Mark | None:
-        """The new mark once it differs from `seen`; None when the time is over before, or the process ends."""
+        """The new mark once it differs from `seen`; None when the time is over first, or the process ends."""
         if seconds <= 0:
             return None
         loop = asyncio.get_running_loop()

@@ -22,7 +22,7 @@ GONE: Final = frozenset(
         "25006",  # read_only_sql_transaction
         "25P03",  # idle_in_transaction_session_timeout
         "25P04",  # transaction_timeout
-        "26000",  # invalid_sql_statement_name: what we prepared is not there
+        "26000",  # invalid_sql_statement_name: a statement that we prepared is not there
         "34000",  # invalid_cursor_name
         "42P05",  # duplicate_prepared_statement
     }
@@ -48,7 +48,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return _Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
-        """What the driver is given."""
+        """The driver's parameters, without this backend's own two options."""
         params: dict[str, Any] = super().get_connection_params()
         return {name: value for name, value in params.items() if name not in _OPTIONS}
 
@@ -67,7 +67,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def init_connection_state(self) -> None:
-        """What every new session goes through; one that cannot be settled is not kept."""
+        """Settle a new session; one that cannot be settled is closed."""
         try:
             super().init_connection_state()
         except BaseException:

@@ -1,8 +1,7 @@
-"""What a database session must have before it is used, whoever stands between: a server or a pooler.
+"""The settings that a database session must have before it is used, with or without a pooler in between.
 
-The settings are made on a session that is PostgreSQL's own. Behind a pooler the session belongs to others as well, so
-that nothing is left on it, and the limits have to come from the role (`ALTER ROLE … SET`). A session without its limits
-is refused.
+They are made on a session that is PostgreSQL's own. Behind a pooler a session also belongs to others: nothing is set on
+it, and its limits have to come from the role (`ALTER ROLE … SET`). A session without its limits is refused.
 """
 
 import time
@@ -52,13 +51,13 @@ def settle(connection: psycopg.Connection[Any], limits: Limits, wishes: Mapping[
 
 
 def is_shared(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a pooler stands between: what is left on the session may meet others."""
+    """Whether a pooler stands in between: a setting that is left on the session would reach others."""
     session = _known.get(connection)
     return session is not None and session.is_shared
 
 
 def give_up(connection: psycopg.Connection[Any] | None) -> None:
-    """Its server said that it is no good now: the session is thrown away when it is closed."""
+    """Its server said that the session is no good now: it is thrown away when it is closed."""
     if connection is not None:
         _known.setdefault(connection, _Session()).is_unfit = True
 
@@ -70,7 +69,7 @@ def is_given_up(connection: psycopg.Connection[Any]) -> bool:
 
 
 def is_fit(connection: psycopg.Connection[Any]) -> bool:
-    """Whether it answers, and may write, as far as its server lets anybody write. One round trip."""
+    """Whether it answers and can write, or is so new that its server lets nobody write. One round trip."""
     if is_given_up(connection):
         return False
     try:
@@ -82,7 +81,7 @@ def is_fit(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _settling(own: int, limits: Limits, wishes: Mapping[str, str]) -> sql.Composed:
-    """Sets nothing on a session whose backend is not the one that was told of."""
+    """A statement that sets nothing if the backend is not the one that was named when the session began."""
     parts = [sql.SQL("pid = {} AS is_own").format(own)]
     parts += [
         sql.SQL(

@@ -1,4 +1,4 @@
-"""How long one call to a provider may take as a whole, and how much it may answer, whatever the peer does.
+"""Limits for one call to a provider: the time for the whole of it, and the size of its answers.
 
 `with within():` begins a call. The sockets of this package ask for what is left before each operation, so a peer that
 sends a byte every second, reads nothing, or never ends is given up when the call's time is over. A client of this
@@ -29,7 +29,7 @@ class TooLarge(OSError):
 
 @dataclass(slots=True)
 class _Allowance:
-    """What the answers of one call may still have, in bytes."""
+    """Bytes that the answers of one call may still have."""
 
     size: int
 

@@ -71,7 +71,7 @@ class _Stream(httpcore.NetworkStream):
                 raise
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks for: whether an idle connection was closed by the peer, and the TLS object."""
+        """The facts that httpcore asks for: whether the peer closed an idle connection, and the TLS object."""
         if info == "is_readable":
             return _is_readable(self._sock)
         if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):

@@ -1,4 +1,4 @@
-"""Clients over urllib3: `session` for what takes a session of requests, `bind` for what has pools of its own."""
+"""Clients over urllib3: `session` for SDKs that take one of requests, `bind` for those with pools of their own."""
 
 import socket
 from functools import cache
@@ -20,7 +20,7 @@ POOL: Final = 100  # connections that are kept: as many as a worker has threads
 def session() -> requests.Session:
     """A session that threads may share. It follows no redirect and takes no compressed answer."""
     made = requests.Session()
-    made.max_redirects = 0  # a provider's API has none: one would send what is secret elsewhere
+    made.max_redirects = 0  # a provider's API has none: one would send our key elsewhere
     made.headers["Accept-Encoding"] = "identity"
     made.hooks["response"].append(_refuse_compressed)
     for scheme in ("http://", "https://"):
@@ -97,7 +97,7 @@ def _bounded_pool(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
 
 
 def _refuse_compressed(answer: requests.Response, **_: Any) -> None:
-    """Nobody asked for it, and its size is known only once it is there."""
+    """Nobody asked for compression, and the unpacked size is known only afterwards."""
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         answer.close()
         raise ContentDecodingError(f"a compressed answer of {answer.url}, which was not asked for")

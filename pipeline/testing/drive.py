@@ -14,7 +14,7 @@ from pipeline.testing.clock import advance, until_due
 from pipeline.testing.consistency import assert_consistent, history
 
 _A_MOMENT = timedelta(milliseconds=1)
-SOON: Final = timedelta(seconds=1)  # nothing is waited for but one repeated attempt: for what ends at once
+SOON: Final = timedelta(seconds=1)  # room for one repeated attempt: for pipelines that must end at once
 IN_TIME: Final = timedelta(minutes=15)  # retries, a circuit, staging's deadline; no person is told before it
 IN_THE_END: Final = timedelta(days=30)  # a person may have been told
 
@@ -32,7 +32,7 @@ def drain(pipeline: uuid.UUID, broker: ScriptedBroker, *, within: timedelta = IN
 def drain_all(
     pipelines: Sequence[uuid.UUID], broker: ScriptedBroker, *, within: timedelta = IN_TIME, rounds: int = 200
 ) -> None:
-    """Run all of them to their ends; each is consistent then. `within` is what all of them wait for in sum."""
+    """Run all of them to their ends; each is consistent then. `within` bounds the sum of what they wait for."""
     waited, told_before = timedelta(0), _times_told(pipelines)
     for _ in range(rounds):
         broker.deliver_all()

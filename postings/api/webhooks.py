@@ -1,4 +1,4 @@
-"""Webhooks: verified, stored once, and never believed for more than a hint or a mark (postings/news)."""
+"""Webhooks: verified, stored once, and worth a hint or a mark at most (postings/news)."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,7 +19,7 @@ TAKEN: Final = 204
 
 
 def _signed_post(view: View) -> View:
-    """Other methods, and what is not the provider's, are answered with a problem."""
+    """Answer other methods, and requests that are not the provider's, with a problem."""
 
     @wraps(view)
     def answer(request: HttpRequest) -> HttpResponse:
@@ -37,7 +37,7 @@ def _signed_post(view: View) -> View:
 
 @_signed_post
 def stripe(request: HttpRequest) -> HttpResponse:
-    """Something changed at Stripe: a hint before the end, and after it what postings/news/meaning.py says."""
+    """An event of Stripe's: a hint before the pipeline's end; after it postings/news/meaning.py decides."""
     signature = request.headers.get("Stripe-Signature", "")
     event = stripe_webhooks.verified_event(request.body, signature, settings.STRIPE_WEBHOOK_SECRETS)
     settling.take_stripe(event)
@@ -46,7 +46,7 @@ def stripe(request: HttpRequest) -> HttpResponse:
 
 @_signed_post
 def sendgrid(request: HttpRequest) -> HttpResponse:
-    """What became of mails. Each event is a transaction of its own: a batch that is sent again repeats none."""
+    """Events of mails. Each has a transaction of its own, so a batch that is sent again repeats none."""
     events = sendgrid_webhooks.verified_events(
         request.body,
         request.headers.get(sendgrid_webhooks.SIGNATURE_HEADER, ""),
@@ -60,7 +60,7 @@ def sendgrid(request: HttpRequest) -> HttpResponse:
 
 @_signed_post
 def twilio(request: HttpRequest) -> HttpResponse:
-    """What became of an SMS of the pipeline that the address names."""
+    """A status of an SMS of the pipeline that the URL names."""
     form = twilio_webhooks.verified_form(
         request.body,
         f"{settings.SITE_URL}{request.get_full_path()}",

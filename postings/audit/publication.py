@@ -120,7 +120,7 @@ def _wrong_sale(purchase: Purchase, traces: Traces) -> Iterator[Violation]:
 
 
 def _wrong_price(facts: Facts, traces: Traces) -> Iterator[Violation]:
-    """I2: the price that the customer was shown is what their card's statement says."""
+    """I2: the card's statement has the price that the customer was shown."""
     plan = facts.row.input["plan"]
     shown = major(plan["amount"], plan["currency"])
     for intent, charged in traces.charged.items():

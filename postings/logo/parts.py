@@ -1,4 +1,4 @@
-"""What a picture file consists of, as far as a logo needs it. Found without decoding a pixel."""
+"""The parts of a picture file that a logo needs, found without decoding a pixel."""
 
 from dataclasses import dataclass
 from typing import Literal

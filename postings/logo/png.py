@@ -132,7 +132,7 @@ def _unfolded(width: int, height: int, bits: int, left: int, top: int, across: i
 
 
 def _take_compressed(found: _Found, name: bytes, data: bytes) -> None:
-    """A profile, or a text that nobody reads: one that unfolds without end is refused all the same."""
+    """A profile, or a text. A text is not read, but one that unfolds to too much is refused too."""
     keyword, _, rest = data.partition(b"\0")
     if name == b"iTXt":
         is_compressed, rest = rest[:1] == b"\1", rest[2:].partition(b"\0")[2].partition(b"\0")[2]

@@ -1,4 +1,4 @@
-"""How much memory decoders may take in this process, and how many threads may stand at their door."""
+"""The memory that all decoders of this process may take, and the number of threads that may wait for it."""
 
 import time
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ class NoRoom(Exception):
 
 
 class Room:
-    """`size` bytes for all who are in. At most `seats` threads are in or wait: others are turned away at once, so
-    that a process with more threads than seats keeps answering everything else.
+    """`size` bytes for all threads that decode. At most `seats` threads decode or wait: others are turned away at once,
+    so a process with more threads than seats keeps answering everything else.
     """
 
     def __init__(self, size: int, seats: int) -> None:

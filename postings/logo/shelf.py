@@ -31,7 +31,7 @@ class Shelf:
         self._waiting: dict[str, list[Future[bytes]]] = {}
 
     def ask(self, key: str) -> Future[bytes]:
-        """The bytes, at once or later; what `read` raises. Cancelling it disturbs no other. Raises Crowded."""
+        """The bytes, at once or later, or the error of `read`. Cancelling it disturbs no other. Raises Crowded."""
         mine: Future[bytes] = Future()
         with self._lock:
             if (kept := self._kept.get(key)) is not None:

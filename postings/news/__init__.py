@@ -1,1 +1,1 @@
-"""What providers tell after the fact: `meaning` decides what it means, `settling` acts on it, `pending` looks up."""
+"""News that providers send later: `meaning` has its table, `settling` acts on it, `pending` settles the rest."""

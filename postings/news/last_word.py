@@ -1,4 +1,4 @@
-"""Of all that was told of a step's mails or SMS, the last word: pure."""
+"""The event that counts among all events of a step's mails or SMS: pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ FINAL: Final = _LOST | {_ARRIVED, "spamreport"}
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What was told of one sending: `at` by the provider's clock, since events come in any order."""
+    """One event of one sending: `at` is by the provider's clock, since events come in any order."""
 
     kind: str
     sending: str
@@ -20,9 +20,9 @@ class Word:
 
 
 def last_word(words: Iterable[Word]) -> Word | None:
-    """The word that counts; None when nothing final was told.
+    """The event that counts; None when none is final.
 
-    One sending that arrived is enough. Of one sending the newest word counts: a server may take a mail and return it.
+    One sending that arrived is enough. Of one sending the newest event counts: a server may take a mail and return it.
     """
     newest: dict[str, Word] = {}
     for word in words:
@@ -32,7 +32,7 @@ def last_word(words: Iterable[Word]) -> Word | None:
 
 
 def complaint(words: Iterable[Word]) -> Word | None:
-    """The newest complaint of its reader, which no arrival settles."""
+    """The reader's newest complaint, which no arrival settles."""
     return max((word for word in words if word.kind == "spamreport"), key=_order, default=None)
 
 

@@ -1,4 +1,4 @@
-"""What news of a provider's means, by the state of the pipeline that it is about: one table, and nothing else.
+"""The meaning of each provider's news by the state of its pipeline: one table, and nothing else.
 
 docs/operations.md shows the table; a test compares the two. Money news of no known pipeline is a finding, for a person.
 """
@@ -13,7 +13,7 @@ from pipeline.webhooks import is_set, text_at
 
 
 class Act(StrEnum):
-    """What is done about a piece of news."""
+    """The action that a piece of news causes."""
 
     NOTHING = "-"
     HINT = "hint"  # the pipeline's jobs look again
@@ -53,7 +53,7 @@ class Row:
     cure: str = ""
 
     def act(self, phase: Phase) -> Act:
-        """What is done in that phase."""
+        """The action in that phase."""
         return self.acts[list(Phase).index(phase)]
 
 
@@ -63,7 +63,7 @@ _ALWAYS: Final = (_M, _M, _M, _M, _M, _M)
 
 OTHER: Final = Row("any other", _QUIET, means="the pipeline's jobs ask Stripe; after the end it changes nothing")
 
-# Of a pipeline that takes money: a purchase, and whatever else has a payment. OPEN, COMMITTING, COMMITTED,
+# Of a pipeline that takes money: a purchase, or any other with a payment. OPEN, COMMITTING, COMMITTED,
 # ROLLING_BACK, ROLLED_BACK, NOBODYS.
 PAYMENTS: Final = (
     Row(
@@ -200,7 +200,7 @@ _PAYMENTS: Final = {row.kind: row for row in PAYMENTS}
 _REFUNDS: Final = _PAYMENTS | {row.kind: row for row in REFUNDS}
 _MESSAGES: Final = {row.kind: row for row in MESSAGES}
 _FAILED: Final = ("failed", "canceled")
-# As MESSAGES has them: Stripe calls one thing by several names.
+# Stripe tells of one refund by several types of event.
 _OF_REFUNDS: Final = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 

@@ -1,4 +1,4 @@
-"""A webhook may be lost: Stripe's own list of events is read as well, and what never came is taken in as if it had."""
+"""A webhook may be lost, so Stripe's own list of events is read too, and events that never came are taken in."""
 
 import logging
 from datetime import timedelta
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 BACK: Final = timedelta(days=7)  # longer than the three days for which Stripe repeats a webhook; it keeps events for 30
 
-# All that may mark an ended pipeline, but for captures: there is one for each sale, and `reconcile` compares them.
+# Every type that may mark an ended pipeline, except captures: each sale has one, and `reconcile` compares them.
 TYPES: Final = (
     "charge.refunded",
     "refund.failed",

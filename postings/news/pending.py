@@ -1,4 +1,4 @@
-"""News that could not be settled when it came: told before our own record, or by an id that only its provider knows."""
+"""News that could not be settled when it came: before our own record, or with an id that only its provider knows."""
 
 import logging
 import uuid

@@ -1,4 +1,4 @@
-"""Whose news is it? By our mark, by the id that a step has recorded, by what the posting keeps of its payment."""
+"""The pipeline or step that news belongs to, by our mark, by an id that a step recorded, or by the posting's intent."""
 
 import re
 import uuid
@@ -31,7 +31,7 @@ def intent_of(about: Mapping[str, Any]) -> str:
 
 
 def charge_of(about: Mapping[str, Any]) -> str:
-    """The charge's id, likewise."""
+    """The charge's id; empty when it names none."""
     return text_at(about, "id") if text_at(about, "object") == "charge" else _id_at(about, "charge")
 
 
@@ -46,7 +46,7 @@ def of_intent(intent: str) -> uuid.UUID | None:
 
 
 def message_of(sg_message_id: str) -> str:
-    """SendGrid's id of a mail without what its servers append."""
+    """SendGrid's id of a mail, without the suffix that its servers append."""
     return _MESSAGE.split(sg_message_id, maxsplit=1)[0]
 
 

@@ -1,4 +1,4 @@
-"""What the object storage lacks of what is used here, found by storing, reading and deleting one object."""
+"""The features that the object storage lacks, found by storing, reading and deleting one object."""
 
 import hashlib
 import secrets
@@ -21,7 +21,7 @@ class Lack:
 
 
 def lacks() -> list[Lack]:
-    """What is missing. Raises the storage's own failure where nothing can be stored at all."""
+    """The missing features. Raises the storage's own failure where nothing can be stored at all."""
     key, body = f"{storage.PREFIX}check-{secrets.token_hex(16)}", secrets.token_bytes(64)
     digest = hashlib.sha256(body).hexdigest()
     storage.put_new(key, body, content_type="application/octet-stream", reference=MARK, digest=digest)

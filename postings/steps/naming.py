@@ -1,7 +1,7 @@
-"""Names of what a pipeline makes: the same each time it is asked, so that a repetition finds what there is.
+"""Names of the things that a pipeline makes: the same at each attempt, so a repetition finds what exists already.
 
-That holds for a pipeline whose database was restored from a backup, too: it puts its logo under the same key and its
-posting at the same address. The names are keyed by SECRET_KEY, so that they tell nobody the pipeline's id.
+This also holds after a restore from a backup: the pipeline puts its logo under the same key and its posting at the same
+address. The names are keyed by SECRET_KEY, so they reveal nothing of the pipeline's id.
 """
 
 from django.utils.crypto import salted_hmac

@@ -59,7 +59,7 @@ class PostingStep(Step):
         return {"posting": str(posting.id), "url": f"{settings.SITE_URL}/jobs/{posting.slug}/"}
 
     def commit(self, run: Run) -> None:
-        """Publish it for as long as the plan lasts, with what a refund will need."""
+        """Publish it for as long as the plan lasts, and keep the data that a refund will need."""
         days = timedelta(days=run.input["plan"]["duration_days"])
         Posting.objects.filter(pipeline_id=run.pipeline_id, state=PostingState.HIDDEN).update(
             state=PostingState.PUBLISHED,

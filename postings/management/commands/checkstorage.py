@@ -1,4 +1,4 @@
-"""`manage.py checkstorage`: what the object storage lacks, and what that means, before the first logo is stored."""
+"""`manage.py checkstorage`: names the features that the object storage lacks, before the first logo is stored."""
 
 from typing import Any
 

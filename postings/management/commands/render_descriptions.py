@@ -1,4 +1,4 @@
-"""`manage.py render_descriptions`: stored HTML anew, after a change of the renderer or the sanitiser."""
+"""`manage.py render_descriptions`: renders stored HTML again after a change of the renderer or the sanitiser."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from postings.descriptions import render_again
 
 
 class Command(BaseCommand):
-    """Safe at any time, and again after it was stopped: until it has run, pages render what is outdated themselves."""
+    """Safe at any time, also after it was stopped. Until it has run, pages render outdated descriptions themselves."""
 
     help = "Render the descriptions that another version of the renderer made."
 

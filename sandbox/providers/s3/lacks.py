@@ -1,4 +1,4 @@
-"""What servers that speak S3 lack of Amazon's: switched on by `POST /_sandbox/s3/lacks`, each by its name."""
+"""Features of Amazon's S3 that other servers lack: `POST /_sandbox/s3/lacks` names those to leave out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 CHECKSUM, META = "x-amz-checksum-", "x-amz-meta-"
-# Name to what the server does instead.
+# By name, how the server behaves instead.
 FEATURES = {
     "conditions": "501 to If-None-Match on a put",
     "conditions_kept": "If-None-Match on a put is ignored",

@@ -28,7 +28,7 @@ def smallest_amount(currency: str) -> int:
 
 
 def step(currency: str) -> int:
-    """What an amount must be divisible by."""
+    """The number that must divide every amount."""
     return 100 if currency in WHOLE_IN_HUNDREDTHS else 10 if currency in THOUSANDTHS else 1
 
 

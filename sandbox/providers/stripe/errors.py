@@ -70,7 +70,7 @@ def words(kind: str, _seconds: float) -> Answer:
 
 
 def _settings_fault(kind: str) -> Answer:
-    """What a shop's own key, account or code brings about."""
+    """Stripe's answers to faults of the shop's own key, account or code."""
     match kind:
         case "unauthorised":
             return unauthorised(f"Expired API Key provided: sk_{'*' * 8}").answer
