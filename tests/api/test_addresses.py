@@ -68,7 +68,8 @@ TAKEN = {
 def test_an_address_that_cannot_be_mailed_is_refused_with_the_reason(address: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Email().run_validation(address)
-    assert len(str(refused.value.detail[0])) > 60
+    without_reason = Email.default_error_messages["invalid_email"].format(why="")
+    assert len(str(refused.value.detail[0])) > len(without_reason)
 
 
 @pytest.mark.parametrize(("address", "sent"), TAKEN.items())

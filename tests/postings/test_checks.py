@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from django.core.checks import run_checks
+from django.core.checks import WARNING, run_checks
 
 from postings import checks
 
@@ -38,6 +38,8 @@ WRONG = [
     ("postings.E023", {"SENDGRID_WEBHOOK_PUBLIC_KEY": "not base64"}, "SENDGRID_WEBHOOK_PUBLIC_KEY"),
     ("postings.E024", {"MAIL_FROM": "jobs@example.com"}, "MAIL_FROM"),
     ("postings.W025", {"OPERATOR_EMAIL": ""}, "OPERATOR_EMAIL"),
+    ("postings.E102", {"MAIL_FROM": "Shop <shop@shop.example.com>"}, "MAIL_FROM"),
+    ("postings.E102", {"OPERATOR_EMAIL": "people@localhost"}, "OPERATOR_EMAIL"),
     ("postings.E031", {"S3_SECRET_ACCESS_KEY": ""}, "AWS_SECRET_ACCESS_KEY"),
     ("postings.W032", {"S3_ACCESS_KEY_ID": "", "S3_SECRET_ACCESS_KEY": ""}, "AWS_ACCESS_KEY_ID"),
     ("postings.E041", {"SMS_ENABLED": True, "TWILIO_ACCOUNT_SID": "", "TWILIO_AUTH_TOKEN": "x"}, "TWILIO_ACCOUNT_SID"),
@@ -69,7 +71,9 @@ def deployed(settings, monkeypatch, tmp_path):
 
 
 def found():
-    return [each for each in run_checks(include_deployment_checks=True) if each.id.startswith("postings.")]
+    """Errors and warnings. Notes depend on the machine that runs the tests."""
+    messages = run_checks(include_deployment_checks=True)
+    return [each for each in messages if each.id.startswith("postings.") and each.level >= WARNING]
 
 
 def test_sound_settings_pass(deployed):
