@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from pipeline import marks
@@ -42,6 +43,12 @@ def expire_due(limit: int = BATCH) -> list[Started]:
     """Begin to take down postings whose time is over and that nobody takes down yet, oldest first."""
     over = Posting.objects.filter(state=PostingState.PUBLISHED, ended_by=None, expires_at__lte=Now())
     return [_start(ExpirePosting, posting, _of_its_page(posting)) for posting in over.order_by("expires_at")[:limit]]
+
+
+def withdrawals_of(sale: uuid.UUID) -> QuerySet[Pipeline]:
+    """The pipeline that withdraws, or has withdrawn, the posting that this one sold: one at most."""
+    ended_by = Posting.objects.filter(pipeline_id=sale).exclude(ended_by=None).values("ended_by")
+    return Pipeline.objects.filter(pk__in=ended_by, workflow=WithdrawPosting.name)
 
 
 def address(posting: Posting) -> str:

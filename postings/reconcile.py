@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from pipeline.findings import Repair
-from pipeline.models import Event, Pipeline
+from pipeline.models import Event
 from pipeline.reconciliation import Reconciler, Thing, Verdict
 from pipeline.states import OPEN, EventType, PipelineState
 from pipeline.verification import Facts
 from pipeline.workflow import Refused
-from postings.models import Posting
+from postings.endings import withdrawals_of
 from postings.providers import storage, stripe
 from postings.providers.storage import Stored
 from postings.providers.stripe import Intent, WrongState
@@ -92,23 +92,18 @@ def _beside_a_sale(intent: Intent, kept: int, facts: Facts) -> Verdict | None:
         return Verdict(f"The pipeline was paid by {payment.data['intent']}, and this is a second one: give it back.")
     if kept and _is_withdrawn(facts):
         return Verdict(f"{kept} {intent.currency} are kept of a posting that was withdrawn: pay it back another way.")
-    if intent.amount_refunded and not _is_ending(facts):
+    if intent.amount_refunded and not withdrawals_of(facts.id).exists():  # ours refunds it
         return Verdict(f"{intent.amount_refunded} {intent.currency} were refunded at Stripe: take the posting down?")
     return None
 
 
 def _is_withdrawn(facts: Facts) -> bool:
     """Whether a withdrawal told the customer of a refund, and no person was told since that the refund failed."""
-    ending = Posting.objects.filter(pipeline_id=facts.id).exclude(ended_by=None).values("ended_by")
-    withdrawn = Pipeline.objects.filter(pk__in=ending, workflow="withdraw_posting", state=PipelineState.COMMITTED)
-    told = Event.objects.filter(pipeline_id__in=ending, type=EventType.ATTENTION, data__code="refund_failed")
+    withdrawn = withdrawals_of(facts.id).filter(state=PipelineState.COMMITTED)
+    told = Event.objects.filter(
+        pipeline_id__in=withdrawn.values("pk"), type=EventType.ATTENTION, data__code="refund_failed"
+    )
     return withdrawn.exists() and not told.exists()
-
-
-def _is_ending(facts: Facts) -> bool:
-    """Whether a withdrawal of ours refunds it."""
-    ending = Posting.objects.filter(pipeline_id=facts.id).exclude(ended_by=None).values("ended_by")
-    return Pipeline.objects.filter(pk__in=ending, workflow="withdraw_posting").exists()
 
 
 class Objects(Reconciler):

@@ -110,18 +110,19 @@ def as_problem(exc: Exception) -> Problem | None:
 
 
 def unavailable(detail: str, *, retry_after: int = RETRY_AFTER) -> Problem:
-    """503 with Retry-After."""
+    """503 with Retry-After, in seconds."""
     return Problem(503, "unavailable", "Not available at the moment", detail, headers={"Retry-After": str(retry_after)})
 
 
 def too_large(limit: int) -> Problem:
     """413 for a whole body over the limit, in bytes."""
-    detail = f"The whole body may have {limit} bytes ({limit >> 20} MiB)."
+    size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+    detail = f"The whole body may have {limit} bytes ({size})."
     return Problem(413, "body_too_large", "Body too large", detail)
 
 
 def not_found(detail: str = "There is nothing at this address.") -> Problem:
-    """404."""
+    """404 for an address, or a thing in it, that does not exist."""
     return Problem(404, "not_found", "Not found", detail)
 
 

@@ -18,11 +18,13 @@ from pipeline.logs import redact
 from pipeline.models import Inbox, Pipeline, Step
 from pipeline.states import STEP_TERMINAL, TERMINAL
 from pipeline.webhooks import as_uuid, number_at, part_at, storable, text_at
-from postings.models import PendingNews, Posting
+from postings.endings import withdrawals_of
+from postings.models import PendingNews
 from postings.news import whose
 from postings.news.last_word import FINAL, Word, complaint, last_word
 from postings.news.meaning import MESSAGE_CODES, PHASES, Act, Phase, Row, kind_of, mail_kind, message, money
 from postings.operators import MAILS_STEP, UNREACHABLE
+from postings.workflow import WithdrawPosting
 
 log = logging.getLogger(__name__)
 
@@ -102,14 +104,13 @@ def tell_of_nobodys(news: MoneyNews) -> None:
 
 def gives_back(workflow: str) -> bool:
     """Whether that workflow's pipelines refund, and do not take money."""
-    return workflow == "withdraw_posting"
+    return workflow == WithdrawPosting.name
 
 
 def is_ours(row: Pipeline, code: str) -> bool:
     """Whether we did it ourselves, so that it is no news."""
     if code == "refunded_at_stripe":
-        ended_by = Posting.objects.filter(pipeline_id=row.pk).exclude(ended_by=None).values("ended_by")
-        return Step.objects.filter(pipeline_id__in=ended_by, kind="refund").exists()
+        return withdrawals_of(row.pk).exists()
     if code == "captured_after_rollback":
         return Step.objects.filter(pipeline_id=row.pk, kind="payment", calls__has_key="rollback.refund").exists()
     return False

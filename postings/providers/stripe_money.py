@@ -1,13 +1,11 @@
-"""Stripe's events, for webhooks that were lost, and whose a charge is."""
+"""Stripe's events, for webhooks that were lost, and the pipeline that a charge belongs to."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from pipeline.webhooks import text_at
-from postings.providers.stripe import _listed, _made_since, _send
-
-_PAGE: Final = 100  # objects of one page of a list: Stripe's most
+from postings.providers.stripe import _PAGE, _listed, _made_since, _send
 
 
 def whose(charge: str, intent: str) -> tuple[str, str]:

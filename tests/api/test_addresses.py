@@ -1,4 +1,4 @@
-"""Email addresses: whatever a field takes, the mail's provider takes; and is sent as it is understood there."""
+"""Email addresses: the mail's provider takes every address that a field takes, in the form in which it is sent."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def assert_provider_takes(address: str) -> None:
 
 
 LETTERS = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=20)
-# Close to addresses: whatever is in their syntax, and what looks like it.
+# Texts close to addresses: the signs of their syntax, and others that look like them.
 PIECES = st.sampled_from(
     [*"ab.-_+'\"()[]@ \t", "\u3002", "\uff0e", "\u00fc", "xn--", "\u200d", "1", "COM", "example", "a" * 63]
 )
@@ -120,7 +120,7 @@ def test_whatever_is_made_of_an_addresss_parts_and_is_taken_can_be_sent(address:
 
 @pytest.mark.parametrize("address", REFUSED)
 def test_the_sandbox_refuses_what_cannot_be_mailed(address: str) -> None:
-    """As strict as the real one, but for the names that no resolver knows."""
+    """As strict as the real one, except for names that no resolver knows."""
     if not address.endswith((".test", ".invalid", ".localhost", ".local", "xn--0.com")):
         assert not is_address(address)
 

@@ -111,7 +111,7 @@ def test_a_transaction_that_somebody_else_has_archived_calls_a_person(
     pipeline = order(1200)
     broker.deliver_all()
     made = Step.objects.get(pipeline=pipeline).data["transaction"]
-    modern_treasury._client().ledger_transactions.update(made, status="archived")
+    modern_treasury._send(lambda client: client.ledger_transactions.update(made, status="archived"))
     for _ in range(20):
         broker.deliver_all()
         if Pipeline.objects.get(pk=pipeline).attention:

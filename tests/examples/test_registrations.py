@@ -28,7 +28,7 @@ def users(outside: Outside) -> list[dict[str, Any]]:
     """The users at Supabase, by its own account."""
     from examples.registrations.providers import supabase
 
-    return [user.model_dump() for user in supabase._client().admin.list_users()]
+    return [user.model_dump() for user in supabase._send(lambda client: client.admin.list_users())]
 
 
 def test_a_committed_registration_is_an_institution_in_trial_a_user_and_a_profile(

@@ -17,7 +17,7 @@ from tests.pictures import saved
 
 @pytest.fixture
 def undecodable(monkeypatch):
-    """Nothing is decoded: whoever tries fails."""
+    """Nothing may be decoded: an attempt fails the test."""
 
     def fail(*args, **kwargs):
         raise AssertionError("a picture was opened")

@@ -56,7 +56,7 @@ def struck(shop: Shop, place: str, act: Callable[[], Any]) -> Iterator[None]:
     crashpoints.arm(strike)
     yield
     crashpoints.arm(shop.armed.at_place)
-    assert strike.happened, f"{place} was never come to: the run shows nothing"
+    assert strike.happened, f"{place} was never reached: the run shows nothing"
 
 
 def fail() -> None:

@@ -32,7 +32,7 @@ GAPS: Final = (timedelta(0), timedelta(hours=1), timedelta(hours=25))
 
 
 class Played:
-    """One pipeline's first life to its end: the moments that it came to, and a backup of one of them."""
+    """One pipeline's first life to its end: the moments that it reached, and a backup of one of them."""
 
     def __init__(self, shop: Shop, scenario: Scenario, moment: str = "") -> None:
         shop.sandbox.post("reset")
@@ -180,7 +180,7 @@ def test_a_real_dump_made_while_a_confirm_is_in_flight(shop: Shop, tmp_path: Pat
 
 
 def replace_database(file: Path) -> None:
-    """Drop this test's database and make it anew of the file. Whoever had a connection has none any more."""
+    """Drop this test's database and create it from the file. All connections to it end."""
     name = connection.settings_dict["NAME"]
     connection.close()
     with psycopg.connect(**{**_server(), "dbname": "postgres"}, autocommit=True) as server:

@@ -203,16 +203,15 @@ def test_without_a_sandbox_nobody_plays_the_bank(client, hand, settings):
 def challenged(outside, hand, settings):
     """A pipeline that waits for the cardholder of an intent in the sandbox."""
     settings.SANDBOX_URL = outside.sandbox.url
-    intent = stripe._client().v1.payment_intents.create(
-        {
-            "amount": 9900,
-            "currency": "eur",
-            "capture_method": "manual",
-            "confirm": True,
-            "payment_method": "pm_card_authenticationRequired",
-            "payment_method_types": ["card"],
-        }
-    )
+    params = {
+        "amount": 9900,
+        "currency": "eur",
+        "capture_method": "manual",
+        "confirm": True,
+        "payment_method": "pm_card_authenticationRequired",
+        "payment_method_types": ["card"],
+    }
+    intent = stripe._send(lambda client: client.v1.payment_intents.create(params))
     wait_for_customer(hand)
     Step.objects.filter(pipeline=hand.pipeline, name="payment").update(data={"intent": intent.id})
     return intent.id

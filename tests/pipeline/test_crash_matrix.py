@@ -140,7 +140,7 @@ def test_the_effects_agree_after(step, verb, kind, shop, begin, broker, world):
 
 
 def count_reached(place, reached):
-    """The matrix must not pass because the place was never come to."""
+    """The matrix must not pass because the place was never reached."""
     from pipeline import crashpoints
 
     armed = crashpoints._hook

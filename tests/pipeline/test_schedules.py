@@ -129,5 +129,5 @@ def test_random_schedules_end_right(posting, world, broker, tune):
             row = Pipeline.objects.filter(key=f"seed-{seed}").first()
             told = history(row.pk) if row else ""
             raise AssertionError(f"SCHEDULE_SEED={seed}\n{told}") from error
-    # Not vacuous: both ends were come to.
+    # Not vacuous: both ends were reached.
     assert min(ends.values()) > 0, ends

@@ -1,4 +1,4 @@
-"""What a shop cannot do without is named before it opens: by an id, with the variable and the cure."""
+"""Settings that a shop needs are named before it opens: by an id, with the variable and the cure."""
 
 import re
 from pathlib import Path

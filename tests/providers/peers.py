@@ -1,4 +1,4 @@
-"""Peers that do to a client what providers and what stands before them do on a bad day: none ends by itself."""
+"""Peers that behave as providers and proxies do on a bad day: none ends by itself."""
 
 import gzip
 import socket

@@ -1,4 +1,4 @@
-"""Every client of the kit gives a call up when its whole time is over, whatever the peer does."""
+"""Every client of the kit gives up a call when its whole time is over, even if the peer never ends."""
 
 import socket
 import ssl
@@ -119,7 +119,7 @@ def test_no_more_of_an_answer_is_read_than_a_call_allows(behaviour, client):
 
 
 def test_no_client_follows_redirects_without_end():
-    """Each request of a loop would be sent anew, with what is secret in it."""
+    """Each request of a loop would send our key again."""
     with peer(peers.redirects_to_itself) as running:
         calls(running.url)
     assert 0 < running.connections <= len(CLIENTS)

@@ -41,7 +41,7 @@ ENTRIES = {"ledger_entries": []}
 CALLED = Call(key="k", params={}, generation=1, first_sent_at=datetime.now(UTC), is_new=True)
 MAIL = {"personalizations": [], "subject": "s"}
 
-# What asks a provider, with arguments that do.
+# Functions that ask a provider, with arguments that make them ask.
 ASKING: dict[Callable[..., Any], tuple[Any, ...]] = {
     stripe.create: (CALLED,),
     stripe.confirm: ("pi_1", CALLED),
@@ -97,7 +97,7 @@ MORE: dict[Callable[..., Any], dict[str, Any]] = {
     modern_treasury.account: {"name": "n", "normal_balance": "credit", "currency": "EUR"},
     modern_treasury.deposit: {"into": "a", "out_of": "b", "amount": 1},
 }
-# What asks for a head alone: with the head it has an answer, whatever the body does.
+# Functions that need the head alone: with the head they have an answer, even if the body never ends.
 HEADS = (storage.owner_of, storage.described, storage.is_reachable)
 # What computes and asks nobody.
 LOCAL = {

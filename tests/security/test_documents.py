@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.core.management import get_commands
 
 from config.metrics import REGISTRY
+from config.web import limits
 from pipeline.conf import Conf
+from pipeline.logs import LONGEST
 
 ROOT = Path(__file__).resolve().parents[2]
 SECURITY = (ROOT / "docs/security.md").read_text()
@@ -47,6 +50,28 @@ def test_every_documented_variable_is_read():
 def test_every_setting_of_the_engine_is_documented():
     documented = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/engine.md").read_text()))
     assert {field.name for field in fields(Conf)} - documented == {"CRASH_FILE"}, "that one is for tests alone"
+
+
+def test_the_limits_of_one_client_are_those_of_the_code():
+    kib, mib = limits.KIB, limits.KIB**2
+    cookie, media_type = limits.NARROWER[b"cookie"], limits.NARROWER[b"content-type"]
+    for told in (
+        (
+            f"{limits.MAX_TARGET // kib} KiB; {limits.MAX_HEAD // kib} KiB; {limits.MAX_HEADER // kib} KiB "
+            f"(cookies {cookie // kib} KiB, Content-Type {media_type} bytes); {limits.MAX_HEADERS}"
+        ),
+        f"| a head | {limits.HEAD_SECONDS:g} s |",
+        (
+            f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE // mib} MiB (a form without files {limits.FORM_BODY // kib} KiB), "
+            f"{limits.PACE_BYTES // kib} KiB in each {limits.PACE_SECONDS:g} s, {limits.BODY_SECONDS:g} s in all. "
+            f"What is over {limits.IN_MEMORY // kib} KiB lies in a temporary file"
+        ),
+        f"| {limits.ALL_BODIES // mib} MiB; {limits.CLIENT_BODIES // mib} MiB |",
+        f"| {limits.MAX_PIPELINED}; {limits.WRITE_SECONDS:g} s without taking anything |",
+        f"| {limits.MAX_PARTS}; {limits.MAX_PART_HEAD // kib} KiB, no transfer encoding |",
+        f"{LONGEST:,} characters, redacted in linear time",
+    ):
+        assert told in SECURITY, told
 
 
 @pytest.mark.django_db

@@ -38,11 +38,13 @@ def _transaction(buyer: Buyer, reference: str, status: str, step: str = "item_1"
         {"amount": 7, "direction": "debit", "ledger_account_id": buyer.account},
         {"amount": 7, "direction": "credit", "ledger_account_id": buyer.payables},
     ]
-    made = modern_treasury._client().ledger_transactions.create(
-        status=status,
-        external_id=f"{reference}:{step}",
-        metadata={"pipeline_id": reference},
-        ledger_entries=entries,
+    made = modern_treasury._send(
+        lambda client: client.ledger_transactions.create(
+            status=status,
+            external_id=f"{reference}:{step}",
+            metadata={"pipeline_id": reference},
+            ledger_entries=entries,
+        )
     )
     return made.id
 

@@ -142,7 +142,9 @@ def test_a_form_without_files_may_be_smaller_only(edge, seen, impatient):
     """Unquoting takes thirty times its memory."""
     form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")]
     assert ask(edge, post(form, 256 * KIB), client_that_sends(b"x" * 256 * KIB)).status == 200
-    assert ask(edge, post(form, 256 * KIB + 1), client_that_sends(b"x")).status == 413
+    refused = ask(edge, post(form, 256 * KIB + 1), client_that_sends(b"x"))
+    assert refused.status == 413
+    assert "(256 KiB)" in json.loads(refused.body)["detail"]
 
 
 def test_a_client_that_leaves_is_not_answered(edge, seen):

@@ -176,7 +176,7 @@ def test_a_head_that_came_whole_is_answered_with_a_problem(server, head, expecte
 
 
 def test_trailers_are_no_headers(server):
-    """Whoever may write trailers could else forge what a proxy has written."""
+    """Otherwise a client that writes trailers could forge a header that only the proxy writes."""
     body = (
         b"POST /one HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Forwarded-For: b\r\n\r\n"
     )
