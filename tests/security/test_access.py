@@ -100,7 +100,8 @@ def things(broker: Any, django_user_model: Any) -> dict[str, str]:
     keys = ("key-of-running", "key-of-ended")
     running, ended = (start(PublishPosting, input=given, key=key, user=owner.pk, scope="x").id for key in keys)
     assert Hand(ended).cancel()
-    Hand(ended).do("email", "rollback")
+    for step in ("payment", "email"):
+        Hand(ended).do(step, "rollback")
     posted = [_posting(plan, state, number) for number, state in enumerate(("published", "hidden"))]
     return {
         "pipeline": str(running),
