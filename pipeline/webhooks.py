@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 _LONGEST_HEADER: Final = 4096  # characters; a signature has some hundred
 _LARGEST: Final = 2**53  # of a number that is read: what every JSON library can carry
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL stores neither NUL nor half a character
+_DIGITS: Final = re.compile("[0-9]{1,16}")
 _REPLACEMENT: Final = "\ufffd"
 
 
@@ -47,10 +48,12 @@ def text_at(value: object, *path: str, limit: int = 255) -> str:
 
 
 def number_at(value: object, *path: str) -> int:
-    """The whole number at this place, from 0; 0 when there is none, or something else."""
+    """The whole number at this place, from 0, also as `170.0` or `"170"`; 0 when there is none, or something else."""
     found = _at(value, path)
-    is_number = isinstance(found, int) and not isinstance(found, bool)
-    return found if is_number and 0 <= found <= _LARGEST else 0
+    if isinstance(found, str) and _DIGITS.fullmatch(found):
+        found = int(found)
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return int(found) if is_number and 0 <= found <= _LARGEST else 0
 
 
 def part_at(value: object, *path: str) -> Mapping[str, Any]:

@@ -3,11 +3,13 @@
 The pipeline's row is locked first, so that a step's own record comes before the news or after it, never beside it.
 """
 
+import json
 import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from django.conf import settings
@@ -131,11 +133,10 @@ def _about(event: str, about: Mapping[str, Any]) -> str:
 @transaction.atomic
 def take_sendgrid(event: Mapping[str, Any]) -> None:
     """One event of SendGrid's, with our arguments or without."""
-    raw, event_id = text_at(event, "event"), text_at(event, "sg_event_id")
-    if raw not in _MAILS or not event_id:
-        return
+    raw, sent_as = text_at(event, "event"), text_at(event, "sg_message_id")
     pipeline, step = as_uuid(event.get("pipeline_id")), text_at(event, "step", limit=60)
-    sent_as = text_at(event, "sg_message_id")
+    if raw not in _MAILS or not (pipeline or sent_as or step == OPERATORS):
+        return
     if pipeline is None and (sent_by := whose.step_of_message(sent_as)) is not None:
         pipeline, step = sent_by.pipeline_id, sent_by.name
     reason = text_at(event, "reason", limit=_REASON) or text_at(event, "response", limit=_REASON)
@@ -147,6 +148,7 @@ def take_sendgrid(event: Mapping[str, Any]) -> None:
         "at": number_at(event, "timestamp"),
         "reason": redact(reason),
     }
+    event_id = text_at(event, "sg_event_id") or _digest(raw, sent_as, str(pipeline), data)
     inbox = _store("sendgrid", event_id, pipeline, raw, data)
     if inbox is None:
         return
@@ -156,6 +158,11 @@ def take_sendgrid(event: Mapping[str, Any]) -> None:
         _settle_or_wait(inbox, pipeline, step)
     elif data["is"] in FINAL and sent_as:
         PendingNews.objects.create(inbox_id=inbox.pk, provider="sendgrid", news={"message": sent_as})
+
+
+def _digest(*told: object) -> str:
+    """An id for an event that has none: delivered again it is the same."""
+    return sha256(json.dumps(told).encode()).hexdigest()
 
 
 @transaction.atomic

@@ -323,6 +323,23 @@ def test_a_mail_that_sendgrid_took_and_lost_later_is_marked_once(post_mail, mail
     assert "customer@example.com" not in json.dumps(event.data) + json.dumps(list(Inbox.objects.values_list("data")))
 
 
+@pytest.mark.parametrize("id", [None, "", 17, ["x"]], ids=str)
+def test_an_event_without_an_id_counts_once_by_what_it_says(post_mail, mailed, id):
+    pipeline = mailed("committed")
+    bounce = mail("bounce", pipeline, sg_event_id=id)
+    post_mail(bounce, bounce)
+    post_mail(bounce, mail("open", pipeline, sg_event_id=id))
+    assert codes(pipeline) == ["mail_bounced"]
+    assert Inbox.objects.filter(pipeline_id=pipeline).count() == 2
+
+
+@pytest.mark.parametrize("at", [170, 170.0, "170"], ids=repr)
+def test_an_event_s_time_counts_however_it_is_written(post_mail, mailed, at):
+    pipeline = mailed("committed")
+    post_mail(mail("delivered", pipeline, at=100), mail("bounce", pipeline, at=at))
+    assert codes(pipeline) == ["mail_bounced"]
+
+
 def test_a_mail_lost_while_other_steps_still_run_is_marked_all_the_same(post_mail, mailed):
     pipeline = mailed("committing", state="committed")
     post_mail(mail("dropped", pipeline))
