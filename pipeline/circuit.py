@@ -24,6 +24,7 @@ from pipeline.plan import Job
 from pipeline.registry import find, providers
 from pipeline.run import Run
 from pipeline.states import PipelineState, Verb
+from pipeline.workflow import Step as Kind
 
 log = logging.getLogger(__name__)
 
@@ -188,13 +189,13 @@ def _asks_nothing(verb: Verb, pipeline: Pipeline, step: Step, now: datetime) -> 
         return True
     kind = find(pipeline.workflow, pipeline.version).step(step.kind)
     try:
-        return not kind().calls_provider(_glance(verb, pipeline, step, now))
+        return not kind().calls_provider(_glance(verb, pipeline, step, kind, now))
     except Exception:  # an author's mistake: the job waits for the circuit
         log.exception("pipeline %s: calls_provider of %s failed", pipeline.pk, step.name)
         return False
 
 
-def _glance(verb: Verb, pipeline: Pipeline, step: Step, now: datetime) -> Run:
+def _glance(verb: Verb, pipeline: Pipeline, step: Step, kind: type[Kind], now: datetime) -> Run:
     """The attempt that the job would be, before anybody has claimed it."""
     return Run(
         pipeline_id=pipeline.pk,
@@ -210,6 +211,7 @@ def _glance(verb: Verb, pipeline: Pipeline, step: Step, now: datetime) -> Run:
         is_cancelled=pipeline.is_cancelled,
         created_at=pipeline.created_at,
         ledger=_LooksOnly(now),
+        is_restored=step.undo_pending and not kind.undo_pending,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from pipeline.conf import Conf
 from pipeline.errors import Misconfigured, Refused, StepFailure, Unavailable
@@ -15,6 +15,8 @@ from pipeline.workflow import Outcome, Skip, Step, Wait
 
 Json = dict[str, Any]
 
+UNSEEN: Final = timedelta(minutes=5)  # workers that run turn a late pipeline back within seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -25,9 +27,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The step is skipped: not needed, or a telling step that was refused."""
+    """The step is skipped: not needed, or a telling step that was refused. Of a refusal a person is told."""
 
     why: str
+    refusal: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ class Situation:
         """Whether staging's or the customer's time is over."""
         return self.verb == Verb.STAGE and self.now >= self.deadline_at
 
+    @property
+    def may_be_restored(self) -> bool:
+        """Whether nobody looked at the pipeline for so long that its rows may be a backup's, older than the world."""
+        return self.is_late and self.now - self.deadline_at >= UNSEEN
+
     def policy(self) -> RetryPolicy:
         """The retry policy of the verb."""
         return self.conf.STAGE_RETRY if self.verb == Verb.STAGE else self.conf.FINISH_RETRY
@@ -127,7 +135,7 @@ def _after_refusal(at: Situation, refused: Refused) -> Move:
         error = problem(refused.code, refused.title, message, at.name, refused.field)
         return TurnBack(EventType.REFUSED, error, _failure(refused))
     if at.step.tells:
-        return GiveUp(refused.code)
+        return GiveUp(refused.code, _failure(refused))
     return _again(at, refused, mark=True)
 
 

@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from pipeline import circuit, crashpoints, dispatch, onward, transitions
+from pipeline import circuit, crashpoints, dispatch, marks, onward, transitions
 from pipeline.circuit import Way
 from pipeline.conf import conf
 from pipeline.decide import AskLater, Done, GiveUp, Move, Retry, Situation, TurnBack, decide, too_late
@@ -207,6 +207,8 @@ def _perform(work: Work, then: Job | None) -> tuple[Move, Advanced | str]:
     crashpoints.reached(work.job.step, work.job.verb, "claimed")
     situation = work.situation()
     if situation.is_late and work.view.state == PipelineState.STAGING:
+        if situation.may_be_restored:
+            work.view = work.view.as_if_restored()
         move: Move = too_late(situation)
         return move, _record(work, move, None)
     if not work.step.local:
@@ -259,6 +261,7 @@ def _effect(work: Work) -> Outcome | StepFailure:
         is_cancelled=work.view.is_cancelled,
         created_at=work.view.created_at,
         ledger=work.hold,
+        is_restored=work.view.step(work.job.step).undo_pending and not work.step.undo_pending,
     )
     try:
         work.hold.check()
@@ -305,8 +308,8 @@ def _record(work: Work, move: Move, then: Job | None) -> Advanced | str:
     match move:
         case Done(data):
             after = _advance(work, data, {}, then, is_skipped=False)
-        case GiveUp(why):
-            after = _advance(work, {}, {"why": why}, then, is_skipped=True)
+        case GiveUp(why, refusal):
+            after = _give_up(work, why, refusal, then)
         case Retry(error, delay, mark, until):
             after = transitions.fail(job, begun, error=error, delay=delay, mark=mark, until=until)
         case AskLater(wait, deadline, delay):
@@ -322,6 +325,15 @@ def _record(work: Work, move: Move, then: Job | None) -> Advanced | str:
                 after = transitions.fail(job, begun, error=failure, delay=timedelta(0), mark=False)
     if after is None:
         raise LostOwnership(f"{job.verb} of {job.step}: its fence was raised")
+    return after
+
+
+def _give_up(work: Work, why: str, refusal: Mapping[str, Any] | None, then: Job | None) -> Advanced | None:
+    """Skip the step. Whom it should have told does not know: of a refusal a person is told, in the same write."""
+    with transaction.atomic():
+        after = _advance(work, {}, {"why": why}, then, is_skipped=True)
+        if after is not None and refusal is not None:
+            marks.attention(work.view.id, {**refusal, "by": "engine", "about": work.job.step})
     return after
 
 

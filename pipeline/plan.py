@@ -67,6 +67,17 @@ class PipelineView(NamedTuple):
         steps = [step._replace(state=state.value) if step.name == name else step for step in self.steps]
         return self._replace(steps=tuple(steps))
 
+    def as_if_restored(self) -> "PipelineView":
+        """The same where every effect that seems not to be staged is asked for: its record may have been lost."""
+        return self._replace(
+            steps=tuple(
+                step._replace(undo_pending=True)
+                if step.state in (StepState.PENDING, StepState.STAGING) and step.wave != Wave.TELLING
+                else step
+                for step in self.steps
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Undo:

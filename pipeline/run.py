@@ -76,6 +76,7 @@ class Run:
     calls: dict[str, Any]
     others: Mapping[str, Mapping[str, Any]]
     ledger: Ledger
+    is_restored: bool = False  # the database is, or may be, restored from a backup: calls of this step may be lost
 
     @property
     def reference(self) -> str:
@@ -147,11 +148,11 @@ class Run:
     def may_have_made(self, name: str, verb: Verb) -> bool:
         """Whether the call may have done anything: stored, and not known to have made nothing."""
         stored = self.calls.get(f"{verb.value}.{name}")
-        return stored is not None and stored.get("answer") != _NOTHING
+        return stored is not None and (self.is_restored or stored.get("answer") != _NOTHING)
 
     def may_have_made_something(self) -> bool:
         """Whether any call of this step may have done anything."""
-        return any(stored.get("answer") != _NOTHING for stored in self.calls.values())
+        return self.is_restored or any(stored.get("answer") != _NOTHING for stored in self.calls.values())
 
     def recover(self, name: str, *, replay: Callable[[Call], T | None], find: Callable[[], T | None]) -> T | None:
         """What staging's call made although its answer was lost; None: nothing. For the rollback.
@@ -159,8 +160,8 @@ class Run:
         A call that is known to have made nothing is left alone. Otherwise it is sent again while that tells what it
         did (`replay`; None and Refused tell nothing), or looked up (`find`). A refused call is not sent again.
         """
-        if not self.has_called(name, Verb.STAGE):
-            return find()  # a database that was restored from a backup may have lost the call
+        if not self.has_called(name, Verb.STAGE) and self.is_restored:
+            return find()
         if not self.may_have_made(name, Verb.STAGE):
             return None
         call = self.earlier(name, Verb.STAGE)

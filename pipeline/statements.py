@@ -18,7 +18,7 @@ from pipeline.db import Statement
 TYPES: Final = {
     "text": "begin begin_state begin_verb begin_event done_state done_event step running event verb why provider",
     "int": "fence owner by_owner attempt seen_seq left kept",
-    "text[]": "begin_phases begin_from known erase from_states states",
+    "text[]": "asked begin_phases begin_from known erase from_states states",
     "jsonb": "error note failure failing providers data calls input secrets steps result next_action",
     "timestamptz": "until opened_at retry_at",
     "interval": "lease look_again",
@@ -297,6 +297,7 @@ SELECT moved.state, asked.due_at FROM moved, asked""",
 
 # Turn a pipeline back. What is to undo was counted from steps as they were at `seen_seq` or, when a job's owner
 # turns it back, under its fence: nothing else moves the steps then, so the counts hold or nothing is written.
+# Steps `asked` are undone even if they seem never to have begun.
 TURN_BACK: Final = Statement(
     f"""
 WITH pipe AS (
@@ -306,7 +307,8 @@ WITH pipe AS (
 ),
 refused AS (
     UPDATE pipeline_step s
-    SET owner = NULL, lease_until = NULL, due_at = NULL, error = %(failure)s
+    SET owner = NULL, lease_until = NULL, due_at = NULL, error = %(failure)s,
+        undo_pending = s.undo_pending OR s.name = ANY(%(asked)s)
     FROM pipe
     WHERE s.pipeline_id = %(pipeline)s AND s.name = %(step)s AND s.state = %(running)s AND s.fence = %(fence)s
       AND s.owner IS NOT DISTINCT FROM %(owner)s
@@ -322,7 +324,13 @@ hurried AS (
 skipped AS (
     UPDATE pipeline_step s SET state = 'skipped', due_at = NULL, finished_at = now()
     FROM turned WHERE s.pipeline_id = %(pipeline)s AND s.state = 'pending' AND NOT s.undo_pending
+      AND s.name <> ALL(%(asked)s)
     RETURNING s.name, s.position
+),
+asked AS (
+    UPDATE pipeline_step s SET undo_pending = true
+    FROM turned WHERE s.pipeline_id = %(pipeline)s AND s.state = 'pending' AND s.name = ANY(%(asked)s)
+      AND NOT s.undo_pending
 ),
 erased AS (DELETE FROM pipeline_attachment a USING turned WHERE a.pipeline_id = %(pipeline)s),
 told AS (

@@ -268,8 +268,9 @@ def turn_back_by_owner(
 ) -> str | None:
     """The job's owner found that the pipeline cannot go on: decide to roll back. The state then."""
     states = [PipelineState.COMMITTING] if job.verb == Verb.COMMIT else _OPEN
+    asked = to_array(tuple(step.name for step in steps if step.undo_pending))
     return _turn_back(
-        _guard(job, begun) | {"seen_seq": None, "failure": to_json(failure)},
+        _guard(job, begun) | {"seen_seq": None, "failure": to_json(failure), "asked": asked},
         states,
         to_undo(steps),
         event=event,
@@ -283,7 +284,7 @@ def turn_back(pipeline: uuid.UUID, seq: int, undo: Undo, *, event: EventType, er
     """Somebody outside the jobs (customer, operator) turns it back, having seen it at `seq`. The state then."""
     nobody = {"pipeline": pipeline, "step": None, "running": None, "fence": None, "owner": None, "attempt": None}
     return _turn_back(
-        nobody | {"seen_seq": seq, "failure": None},
+        nobody | {"seen_seq": seq, "failure": None, "asked": "{}"},
         _OPEN,
         undo,
         event=event,

@@ -135,7 +135,7 @@ def take_sendgrid(event: Mapping[str, Any]) -> None:
     """One event of SendGrid's, with our arguments or without."""
     raw, sent_as = text_at(event, "event"), text_at(event, "sg_message_id")
     pipeline, step = as_uuid(event.get("pipeline_id")), text_at(event, "step", limit=60)
-    if raw not in _MAILS or not (pipeline or sent_as or step == OPERATORS):
+    if raw not in _MAILS or not (pipeline or sent_as or step == MAILS_STEP):
         return
     if pipeline is None and (sent_by := whose.step_of_message(sent_as)) is not None:
         pipeline, step = sent_by.pipeline_id, sent_by.name

@@ -13,11 +13,12 @@ from django.template.loader import render_to_string
 
 from pipeline.models import Inbox
 from pipeline.states import Verb
-from pipeline.workflow import Call, Refused, Run, Step, Unknown
+from pipeline.workflow import Call, Run, Skip, Step, Unknown
 from postings.prices import formatted
 from postings.providers import mail
 
-_ACCEPTED = {"processed", "deferred", "delivered", "open", "click"}
+_ARRIVED = {"delivered", "open", "click"}
+_ACCEPTED = _ARRIVED | {"processed", "deferred"}
 _REFUSED = {"bounce", "dropped"}
 
 
@@ -37,11 +38,11 @@ class EmailStep(Step):
         """Render it as it will be sent: what does not render shows before anybody pays."""
         _rendered(run, self.ends_with, {"url": f"{settings.SITE_URL}/"})
 
-    def commit(self, run: Run) -> dict[str, str]:
+    def commit(self, run: Run) -> dict[str, str] | Skip:
         """Send the receipt."""
         return self._tell(run, self.ends_with, {"url": run.of("posting").get("url", "")})
 
-    def rollback(self, run: Run) -> dict[str, str] | None:
+    def rollback(self, run: Run) -> dict[str, str] | Skip | None:
         """Tell that it was not published, and that nothing was charged or all was refunded."""
         if _knows_already(run):
             return None
@@ -53,10 +54,13 @@ class EmailStep(Step):
         """A customer who cancelled is sent nothing."""
         return super().calls_provider(run) and not (run.verb == Verb.ROLLBACK and _knows_already(run))
 
-    def _tell(self, run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, str]:
+    def _tell(self, run: Run, kind: str, context: Mapping[str, Any]) -> dict[str, str] | Skip:
         call = run.call("send", {"mail": _rendered(run, kind, context)})
         if not call.is_new:
-            if self._arrived(run, call):
+            news = self._news(run)
+            if news & _REFUSED and not news & _ARRIVED:
+                return Skip("email_refused")  # a person is told by the news itself
+            if news & _ACCEPTED:
                 return {"told": kind}
             self._wait_for_news(run, call)
             call = run.renew("send")
@@ -67,16 +71,13 @@ class EmailStep(Step):
             raise Unknown(unknown.code, unknown.detail, retry_after=grace, outage=unknown.outage) from unknown
         return {"told": kind, "message_id": message_id}
 
-    def _arrived(self, run: Run, call: Call) -> bool:
-        """Whether the webhook has told of this mail; Refused when the address is."""
-        kinds = set(
+    def _news(self, run: Run) -> set[str]:
+        """What the webhook has told of this mail."""
+        return set(
             Inbox.objects.filter(
                 provider="sendgrid", pipeline_id=run.pipeline_id, data__step=run.step, data__verb=run.verb.value
             ).values_list("kind", flat=True)
         )
-        if kinds & _REFUSED and not kinds & {"delivered", "open", "click"}:
-            raise Refused("email_refused", "the address does not take mail")
-        return bool(kinds & _ACCEPTED)
 
     def _wait_for_news(self, run: Run, call: Call) -> None:
         left = call.first_sent_at + settings.MAIL_GRACE - run.now

@@ -39,14 +39,12 @@ class LogoStep(Step):
 
     def calls_provider(self, run: Run) -> bool:
         """Without a logo there is nothing to store."""
-        if run.verb == Verb.STAGE:
-            return bool(run.input["has_logo"])
-        return not run.calls or run.may_have_made_something()
+        return super().calls_provider(run) and bool(run.input["has_logo"])
 
     def _uploaded(self, run: Run) -> str | None:
         """The key under which there may be an object of ours. What is not ours is not ours to delete."""
         if not run.has_called("put", Verb.STAGE):
-            return _key(run)  # a database that was restored from a backup may have lost the call
+            return _key(run) if run.is_restored and run.input["has_logo"] else None
         call = run.earlier("put", Verb.STAGE)
         key = str(call.params["key"])
         if not call.is_refused:

@@ -26,7 +26,6 @@ class PaymentStep(Step):
     label = "Authorise the payment"
     doing = "authorising the payment"
     pivot = True
-    undo_pending = True  # a database that was restored from a backup does not know what was attempted: Stripe is asked
     provider = "stripe"
 
     def stage(self, run: Run) -> Outcome:
@@ -37,10 +36,6 @@ class PaymentStep(Step):
             params = {"payment_method": run.input["payment_method"]}
             intent = self._send(run, "confirm", params, intent, lambda call: stripe.confirm(intent.id, call))
         return self._held(run, intent)
-
-    def calls_provider(self, run: Run) -> bool:
-        """A create that made nothing needs no undoing. Without any call the list tells: the record may be lost."""
-        return run.verb != Verb.ROLLBACK or not run.calls or run.may_have_made_something()
 
     def commit(self, run: Run) -> Outcome:
         """Capture. An unknown capture is asked about until it is known; only Stripe's word refuses it."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_a_login_whose_create_is_refused_is_given_up_at_once(
     assert drain(pipeline, broker, within=SOON) == "rolled_back"
     assert asked() == 0
     assert outside.entries(pipeline) == []
+
+
+def test_a_wrong_address_of_the_login_s_provider_is_told_to_a_person_and_not_blamed_on_the_customer(
+    outside: Outside, broker: ScriptedBroker, register: Start, settings: Any
+) -> None:
+    settings.SUPABASE_URL = f"{outside.sandbox.url}/supabase/nowhere"
+    pipeline = register()
+    broker.deliver_all()
+    assert "SUPABASE_URL" in Event.objects.get(pipeline=pipeline, type="attention").data["detail"]
+    assert Pipeline.objects.get(pk=pipeline).state == "staging"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline import actions, registry
+from pipeline import actions, marks, registry
 from pipeline.errors import IllegalAction, PipelineError
 from pipeline.models import Attachment, Event, Pipeline, Step
 from pipeline.sweep import sweep_once
@@ -113,16 +113,38 @@ def test_a_refused_commit_of_an_effect_is_tried_until_it_succeeds_and_marked_for
 
 
 @pytest.mark.parametrize("verb", ["commit", "rollback"])
-def test_a_refused_telling_step_is_skipped_and_the_rest_ends_well(verb, posting, begin, broker, world):
+def test_a_refused_telling_step_is_skipped_a_person_is_told_and_the_rest_ends_well(verb, posting, begin, broker, world):
     if verb == "rollback":
         world.will("payment.commit", Refused("expired"))
     world.will(f"email.{verb}", Refused("bad_address"))
     pipeline = begin(posting)
-    assert drain(pipeline, broker) == ("committed" if verb == "commit" else "rolled_back")
+    assert drain(pipeline, broker, within=IN_THE_END) == ("committed" if verb == "commit" else "rolled_back")
     assert Step.objects.get(pipeline=pipeline, name="email").state == "skipped"
     skipped = Event.objects.get(pipeline=pipeline, type="skipped", step="email")
     assert skipped.data == {"why": "bad_address"}
-    assert Pipeline.objects.get(pk=pipeline).attention == 0
+    assert Pipeline.objects.get(pk=pipeline).attention == 1
+    [mark] = marks.standing_of(pipeline)
+    assert (mark["code"], mark["about"]) == ("bad_address", "email")
+
+
+@pytest.mark.parametrize(
+    ("late", "asked"),
+    [
+        (timedelta(minutes=11), {"logo": False}),
+        (timedelta(minutes=15), dict.fromkeys(("logo", "posting", "payment"), True)),
+    ],
+    ids=["a minute late", "five minutes late"],
+)
+def test_what_nobody_looked_at_for_long_is_undone_as_if_its_database_were_a_backup(
+    late, asked, posting, begin, broker, world
+):
+    seen = {}
+    for name in ("logo", "posting", "payment"):
+        world.will(f"{name}.rollback", lambda run: seen.update({run.step: run.is_restored}))
+    pipeline = begin(posting)
+    advance(late, pipeline)
+    assert drain(pipeline, broker, within=SOON) == "rolled_back"
+    assert seen == asked
 
 
 def test_an_unavailable_step_is_tried_again_later_under_the_same_key(posting, begin, broker, world):

@@ -176,6 +176,18 @@ def test_a_mail_refused_for_its_sender_is_ours_and_not_its_recipient_s(
     assert outside.mails(pipeline) == ["receipt"]
 
 
+@pytest.mark.parametrize(("card", "end"), [("pm_card_visa", "committed"), (UNKNOWN_CARD, "rolled_back")])
+def test_a_person_is_told_when_the_address_of_a_mail_is_refused_as_the_customer_was_not(
+    outside: Outside, broker: ScriptedBroker, submit: Submit, card: str, end: str
+) -> None:
+    pipeline = submit(card, contact_email="me@localhost")
+    assert drain(pipeline, broker, within=DEADLINE) == end
+    assert outside.mails(pipeline) == []
+    mark = Event.objects.get(pipeline=pipeline, type="attention")
+    assert (mark.data["code"], mark.data["about"], mark.step) == ("email_refused", "email", None)
+    assert Pipeline.objects.get(pk=pipeline).attention == 1
+
+
 # --- the card ---------------------------------------------------------------------------------------------
 
 

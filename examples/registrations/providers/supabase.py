@@ -66,7 +66,10 @@ def create(*, id: str, email: str, reference: str, password: str) -> None:
         "ban_duration": FOR_EVER,
         "app_metadata": {"pipeline_id": reference, "registration": "pending"},
     }
-    _send(lambda client: client.admin.create_user(attributes))
+    try:
+        _send(lambda client: client.admin.create_user(attributes))
+    except _Missing:
+        raise Misconfigured("supabase_url", "nothing creates users at this address: check SUPABASE_URL") from None
 
 
 def owner_of(user: str) -> str | None:

@@ -44,8 +44,7 @@ class UserStep(Step):
 
     def rollback(self, run: Run) -> None:
         """Delete the user. What may still be on its way to Supabase is waited for and deleted, too."""
-        if not run.has_called("create", Verb.STAGE):
-            # A database that was restored from a backup may have lost the call: reading tells.
+        if not run.has_called("create", Verb.STAGE) and run.is_restored:
             if supabase.owner_of(user_id(run)) == run.reference:
                 supabase.delete(user_id(run))
             return
