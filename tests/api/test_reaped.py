@@ -19,8 +19,7 @@ def reaped(post, fields):
     pipeline = post(fields, key=KEY).json()["id"]
     assert Hand(pipeline).cancel()
     hand = Hand(pipeline)
-    hand.do("payment", "rollback")
-    hand.do("email", "rollback")
+    hand.undo("payment", "email")
     Pipeline.objects.filter(pk=pipeline).update(finished_at=F("finished_at") - timedelta(days=365))
     assert retention.reap()["pipelines"] == 1
     return pipeline

@@ -78,9 +78,7 @@ def test_committed_leads_to_the_posting_and_follows_no_more(client, hand):
 
 def test_refused_says_why_in_the_customers_words_and_offers_the_form(client, hand):
     hand.refuse(hand.claim("logo"))
-    hand.do("logo", "rollback")
-    hand.do("payment", "rollback")
-    hand.do("email", "rollback")
+    hand.undo("logo", "payment", "email")
     answer = client.get(address(hand))
     page = answer.content.decode()
     assert headline(answer) == "Not published, and not charged"

@@ -85,6 +85,12 @@ class Hand:
         assert self.done(begun, **options) is not None
         return begun
 
+    def undo(self, *steps):
+        """Undo these in turn, except those that turning back has skipped because nothing was attempted."""
+        for step in steps:
+            if self.step(step).state != "skipped":
+                self.do(step, "rollback")
+
     def fail(self, begun, *, delay=timedelta(seconds=1), mark=False):
         return transitions.fail(self.job(begun), begun, error={"code": "x"}, delay=delay, mark=mark)
 

@@ -100,8 +100,7 @@ def things(broker: Any, django_user_model: Any) -> dict[str, str]:
     keys = ("key-of-running", "key-of-ended")
     running, ended = (start(PublishPosting, input=given, key=key, user=owner.pk, scope="x").id for key in keys)
     assert Hand(ended).cancel()
-    for step in ("payment", "email"):
-        Hand(ended).do(step, "rollback")
+    Hand(ended).undo("payment", "email")
     posted = [_posting(plan, state, number) for number, state in enumerate(("published", "hidden"))]
     return {
         "pipeline": str(running),
