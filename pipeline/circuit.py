@@ -96,7 +96,7 @@ def learn(
     is_probe: bool = False,
     has_called: bool = True,
 ) -> None:
-    """What an attempt's outcome tells of its provider. Without troubles at its claim a success writes nothing."""
+    """Count an attempt's outcome for its provider. A success writes nothing unless there were troubles at its claim."""
     if isinstance(outcome, StepFailure) and outcome.outage:
         _count(provider, outcome, str(pipeline), is_probe=is_probe)
     elif troubles and has_called and (isinstance(outcome, Refused) or not isinstance(outcome, StepFailure)):
@@ -184,7 +184,7 @@ def _answered(provider: str) -> None:
 
 
 def _asks_nothing(verb: Verb, pipeline: Pipeline, step: Step, now: datetime) -> bool:
-    """A stage past its deadline turns the pipeline back, whatever it would ask. Otherwise the step tells."""
+    """A stage past its deadline asks nothing: it turns the pipeline back. Otherwise the step decides."""
     if verb == Verb.STAGE and pipeline.state == PipelineState.STAGING and now >= pipeline.deadline_at:
         return True
     kind = find(pipeline.workflow, pipeline.version).step(step.kind)

@@ -155,7 +155,7 @@ class Run:
         return self.is_restored or any(stored.get("answer") != _NOTHING for stored in self.calls.values())
 
     def recover(self, name: str, *, replay: Callable[[Call], T | None], find: Callable[[], T | None]) -> T | None:
-        """What staging's call made although its answer was lost; None: nothing. For the rollback.
+        """For the rollback: the thing that staging's call made although its answer was lost, or None.
 
         A call that is known to have made nothing is left alone. Otherwise it is sent again while that tells what it
         did (`replay`; None and Refused tell nothing), or looked up (`find`). A refused call is not sent again.
@@ -212,6 +212,6 @@ class Run:
 
 
 def _next(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The next generation. What an earlier one is doubted to have made may still come."""
+    """The next generation. It is doubtful if an earlier one may still make something."""
     entry = {"params": stored["params"], "generation": stored["generation"] + 1}
     return entry if stored.get("answer") == _NOTHING else entry | {"is_doubtful": True}

@@ -74,7 +74,7 @@ class _Refused(Exception):
 
 
 class _Room:
-    """What all bodies of this process may take together, and those of one client."""
+    """The bytes that all bodies of this process take together, and those of each client."""
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()
@@ -158,7 +158,7 @@ def _without(scope: Scope, *names: bytes) -> Scope:
 
 
 def _replay(body: "SpooledTemporaryFile[bytes]", receive: Receive) -> Receive:
-    """The body in a few messages, then whatever the server says (that the client has left)."""
+    """The body in a few messages, then the server's own messages (that the client has left)."""
     is_told = False
 
     async def told() -> Message:

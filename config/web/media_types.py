@@ -26,7 +26,7 @@ _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class PlainUtf8:
-    """Middleware, before whatever reads a body."""
+    """Middleware that comes before all others that read a body."""
 
     async_capable = sync_capable = True
 
@@ -82,7 +82,7 @@ def _parameters(media_type: str) -> dict[str, str] | None:
 
 
 def _flaw(request: HttpRequest, boundary: str) -> Problem | None:
-    """What is wrong with a multipart body. Its parts are found as Django finds them: separators anywhere."""
+    """The refusal of a multipart body, or None. Its parts are found as Django finds them: separators anywhere."""
     if not _BOUNDARY.fullmatch(boundary):
         return _unreadable("The boundary of the multipart body is missing or malformed.")
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:

@@ -42,7 +42,7 @@ class LogoStep(Step):
         return super().calls_provider(run) and bool(run.input["has_logo"])
 
     def _uploaded(self, run: Run) -> str | None:
-        """The key under which there may be an object of ours. What is not ours is not ours to delete."""
+        """The key under which there may be an object of ours. An object of somebody else's is not deleted."""
         if not run.has_called("put", Verb.STAGE):
             return _key(run) if run.is_restored and run.input["has_logo"] else None
         call = run.earlier("put", Verb.STAGE)

@@ -58,7 +58,7 @@ class PaymentStep(Step):
         return {"captured": intent.amount_received}
 
     def rollback(self, run: Run) -> dict[str, int] | None:
-        """Cancel the intent, which releases the hold. What was captured all the same is refunded."""
+        """Cancel the intent, which releases the hold. An intent that was captured all the same is refunded."""
         intent = self._recorded(run) or self._made_but_not_recorded(run)
         if intent is None or intent.status == "canceled":
             return None
@@ -99,7 +99,7 @@ class PaymentStep(Step):
         return intent
 
     def _answer_of(self, run: Run, call: Call) -> Intent | None:
-        """What the call has made or makes now; None when listing proved that it made nothing and never will.
+        """The intent that the call has made or makes now; None when listing proved that it made nothing and never will.
 
         Stripe replays a stored 500 for a day, and forgets keys after one: then its list tells, by our mark. How long
         ago a key was used is counted from the pipeline's beginning: the record of its first use may have been lost
@@ -114,7 +114,7 @@ class PaymentStep(Step):
         return stripe.find(run.reference, call.first_sent_at)
 
     def _made_but_not_recorded(self, run: Run) -> Intent | None:
-        """What a create made whose answer, or record in a restored database, was lost. A refused one made nothing."""
+        """The intent of a create whose answer, or whose record in a restored database, was lost. None if refused."""
         intent = run.recover(
             "create",
             replay=lambda call: self._answer_of(run, call),

@@ -88,7 +88,7 @@ def _external_id(run: Run) -> str:
 
 
 def _replayed(call: Call) -> Transaction | None:
-    """What the call makes or has made; None when it makes nothing now: reading tells whether it had before."""
+    """The transaction that the call makes or has made; None when it makes none now: reading tells of before."""
     try:
         return ledger.create(call)
     except Unprocessable:
