@@ -45,6 +45,7 @@ class _Schema(SpectacularAPIView):
 class _Docs(SpectacularSwaggerSplitView):
     """Its script is a request of its own, so that the site's content security policy holds here too."""
 
+    http_method_names = ["get", "head"]  # it has no template for what OPTIONS would tell
     authentication_classes = []
 
 

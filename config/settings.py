@@ -279,8 +279,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
 }
 MAX_WATCHERS = env.integer("MAX_WATCHERS", 500)  # waits and streams that one process keeps open
-MAX_WATCHERS_PER_CLIENT = env.integer("MAX_WATCHERS_PER_CLIENT", 20)  # of one address; 0: no ceiling
+MAX_WATCHERS_PER_CLIENT = env.integer("MAX_WATCHERS_PER_CLIENT", 0 if DEMO else 20)  # of one address; 0: no ceiling
 MAX_CONNECTIONS = env.integer("MAX_CONNECTIONS", 1000)  # that one process keeps open
+# Of one address, where no proxy stands before; 0: no ceiling.
+MAX_CONNECTIONS_PER_CLIENT = env.integer("MAX_CONNECTIONS_PER_CLIENT", 0 if DEMO else MAX_CONNECTIONS // 4)
+SESSION_ENGINE = "config.sessions"
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
 # The API's description, for everybody or (in production, unless it is wanted) for staff alone.
 API_DOCS_PUBLIC = env.flag("API_DOCS_PUBLIC", default=DEMO or DEBUG or not SITE_URL.startswith("https://"))

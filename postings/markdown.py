@@ -19,7 +19,8 @@ from markdown_it.token import Token
 # Raise it with every change of the rendered HTML, and run `manage.py render_descriptions`.
 VERSION: Final = 1
 MOST_TOKENS: Final = 10_000  # blocks and pieces of lines; a dense text of 20,000 characters has about 4,000
-MOST_BRACKETS: Final = 500  # each "[" may begin a link, and is looked at up to the end of its block
+MOST_LINES: Final = 2_000  # each is looked at once for every quote and list that it may belong to
+MOST_BRACKETS: Final = 400  # each "[" may begin a link, and is looked at up to the end of its block
 LARGEST: Final = 100_000  # characters of HTML
 
 _TAGS: Final = frozenset(
@@ -51,7 +52,7 @@ class _Budget(list[Token]):
 
 def rendered(text: str) -> SafeString:
     """Sanitised HTML of the Markdown; TooComplex. Raw HTML is shown as text, images become their description."""
-    if text.count("[") > MOST_BRACKETS:
+    if text.count("\n") >= MOST_LINES or text.count("[") > MOST_BRACKETS:
         raise TooComplex
     tokens = _parser().parse(text)
     for token in tokens:

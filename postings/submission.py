@@ -27,7 +27,8 @@ FLAGS: Final = frozenset({"remote"})
 NUMBERS: Final = frozenset({"salary_min", "salary_max"})
 
 _DATA_URL: Final = re.compile(r"\Adata:[\w.+/-]{0,127}(?:;[\w.=+-]{1,127}){0,8};base64,", re.IGNORECASE | re.ASCII)
-_LIKE_LOGO: Final = re.compile(r"\s*logo\s*(\[\d*\])*\s*", re.IGNORECASE)  # as some frameworks name a list's parts
+_LIKE_LOGO: Final = re.compile(r"logo\s*(?:\[\d*\])*", re.IGNORECASE)  # as some frameworks name a list's parts
+_BLANKS: Final = b" \t\r\n\v\f"
 
 Fields = Mapping[str, Any]
 
@@ -86,9 +87,10 @@ def _sent(value: Any) -> bytes:
         return bytes(value.read())
     if not isinstance(value, str):
         raise logo.BadLogo("invalid", "Send the logo as one file, or as base64 text.")
-    text = "".join(_DATA_URL.sub("", value.strip(), count=1).split())
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        # As bytes: splitting a text at its blanks would make an object of each piece.
+        text = _DATA_URL.sub("", value.strip(), count=1).encode("ascii").translate(None, _BLANKS)
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise logo.BadLogo("invalid_base64", "The logo is not base64 (RFC 4648).") from error
 
@@ -132,7 +134,7 @@ def _is_blank(value: Any) -> bool:
 def _misplaced(fields: Fields) -> Iterator[FieldError]:
     """Unknown fields are ignored, but a file means a logo, and so does a name such as `logo[]`."""
     known = {*FIELDS, "logo", captcha.FIELD}
-    if any(_LIKE_LOGO.fullmatch(name) or _has_file(fields[name]) for name in fields.keys() - known):
+    if any(_LIKE_LOGO.fullmatch(name.strip()) or _has_file(fields[name]) for name in fields.keys() - known):
         detail = "A file was sent under another name: send the logo as the one part named logo."
         yield {"field": "logo", "code": "misplaced_file", "detail": detail}
 

@@ -154,14 +154,14 @@ class _Deadline:
 
 
 def _make_place(new: Connection) -> bool:
-    """Whether the new connection may stay: within MAX_CONNECTIONS, and a quarter of them for one address.
+    """Whether the new connection may stay: within MAX_CONNECTIONS, and MAX_CONNECTIONS_PER_CLIENT.
 
-    Behind a proxy all come from its address, so that the quarter holds only where there is none.
+    Behind a proxy all come from its address, so that the latter holds only where there is none.
     """
     everybody = [each for each in new.connections if isinstance(each, Connection)]
     its_own = [each for each in everybody if each.client and new.client and each.client[0] == new.client[0]]
-    most: int = settings.MAX_CONNECTIONS
-    if len(its_own) > most // 4 and not api_settings.NUM_PROXIES:
+    most, most_of_one = settings.MAX_CONNECTIONS, settings.MAX_CONNECTIONS_PER_CLIENT
+    if most_of_one and len(its_own) > most_of_one and not api_settings.NUM_PROXIES:
         return _let_one_give_way(its_own, new)
     return len(everybody) <= most or _let_one_give_way(everybody, new)
 

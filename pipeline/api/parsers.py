@@ -18,6 +18,8 @@ DEEPEST: Final = 16  # levels of lists and objects: far more than any field has
 # Commas and opening brackets, those within texts too. Each value costs many times its bytes when it is parsed:
 # without a bound 4 MiB of `[],` take a second and 200 MiB.
 MOST_VALUES: Final = 50_000
+# Characters of one number. Python reads and writes whole numbers in quadratic time, up to 4,300 digits of them.
+LONGEST_NUMBER: Final = 100
 
 
 class StrictJSONParser(JSONParser):
@@ -33,15 +35,21 @@ class StrictJSONParser(JSONParser):
         if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
             raise ParseError(f"The body has more than {MOST_VALUES} values.")
         try:
-            value = json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+            value = json.loads(
+                raw.decode("utf-8-sig"),
+                parse_constant=_refuse_constant,
+                parse_int=_whole,
+                parse_float=_fraction,
+                object_pairs_hook=_unique,
+            )
         except UnicodeDecodeError as error:
             raise ParseError("The body is not UTF-8.") from error
         except RecursionError as error:
             raise ParseError("The body is nested too deeply.") from error
         except json.JSONDecodeError as error:
             raise ParseError(f"The body is not JSON: line {error.lineno}, column {error.colno}.") from error
-        except ValueError as error:
-            raise ParseError(_reason(error)) from error
+        except _Unreadable as error:
+            raise ParseError(str(error)) from error
         if not isinstance(value, dict):
             raise ParseError("The body is not a JSON object.")
         if _is_deeper(value, DEEPEST):
@@ -131,5 +139,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _reason(error: ValueError) -> str:
-    return str(error) if isinstance(error, _Unreadable) else "A number in the body is too long."
+def _whole(digits: str) -> int:
+    return int(_checked(digits))
+
+
+def _fraction(digits: str) -> float:
+    return float(_checked(digits))
+
+
+def _checked(digits: str) -> str:
+    if len(digits) > LONGEST_NUMBER:
+        raise _Unreadable("A number in the body is too long.")
+    return digits

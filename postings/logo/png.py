@@ -13,6 +13,7 @@ from postings.logo.parts import Parts
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS: Final = 10_000  # the smallest that encoders write hold some kilobytes, and a logo has at most 2 MiB
 MAX_METADATA: Final = 4 * 1024 * 1024  # bytes of all compressed texts and profiles, unfolded
+MOST_UNFOLDING: Final = 1032  # bytes that zlib makes of one, at most
 MAX_UNFOLDED: Final = MAX_SIDE * (MAX_SIDE * 4 + 1)  # bytes of filtered rows: 8-bit RGBA of the largest size
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -140,22 +141,22 @@ def _take_compressed(found: _Found, name: bytes, data: bytes) -> None:
             return
     else:
         rest = rest[1:]
-    unfolded = _unfold(rest, found.metadata_left)
-    found.metadata_left -= len(unfolded)
+    unfolded, cost = _unfold(rest, found.metadata_left)
+    found.metadata_left -= cost
     if name == b"iCCP" and keyword:
         found.profile = unfolded
 
 
-def _unfold(data: bytes, limit: int) -> bytes:
-    """At most `limit` bytes; nothing for what is not zlib's."""
+def _unfold(data: bytes, limit: int) -> tuple[bytes, int]:
+    """At most `limit` bytes, and how many count: of a damaged stream nothing, and as many as it may have come to."""
     stream = zlib.decompressobj()
     try:
         unfolded = stream.decompress(data, limit + 1)
     except zlib.error:
-        return b""
+        return b"", min(limit, MOST_UNFOLDING * len(data))
     if len(unfolded) > limit:
         raise unreadable()
-    return unfolded
+    return unfolded, len(unfolded)
 
 
 def _colour(data: bytes, channels: int) -> tuple[int, ...]:

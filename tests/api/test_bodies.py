@@ -13,6 +13,8 @@ from rest_framework.exceptions import ParseError
 from pipeline.api.parsers import MOST_VALUES, StrictJSONParser
 from pipeline.api.problems import MOST_ERRORS, Problem
 from pipeline.models import Pipeline
+from postings.logo import BadLogo
+from postings.submission import logo_bytes
 from tests.api.conftest import NOTHING, URL, problem, rows, wrong
 
 LIMIT = 4 * 1024 * 1024
@@ -120,6 +122,30 @@ def test_a_long_prefix_of_a_logo_is_none(post, fields, prefix):
         assert tracemalloc.get_traced_memory()[1] < 32 * 1024 * 1024
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("number", ["9" * 4_299, "0." + "1" * 4_000, "1e" + "1" * 200])
+def test_a_number_longer_than_any_amount_is_refused_unread(post, fields, number):
+    text = json.dumps(fields | {"salary_min": 0}).replace('"salary_min": 0', f'"salary_min": {number}')
+    problem(post(text), 400, "unparseable")
+
+
+def test_a_logo_s_base64_is_read_without_an_object_for_each_piece_of_it():
+    text = "AA== \n" * 600_000
+    tracemalloc.start()
+    try:
+        with suppress(BadLogo):
+            logo_bytes(text)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "name", ["logo" + " " * 1_000_000 + "x", " " * 1_000_000 + "logo x", "logo" + "[]" * 10_000 + "x"]
+)
+def test_a_long_name_that_begins_like_the_logo_s_is_looked_at_once(post, fields, name):
+    assert post(fields | {name: 1}).status_code == 202
 
 
 def test_a_byte_order_mark_before_json_is_taken(post, fields):

@@ -39,6 +39,9 @@ COMPLEX = {
     "backslashes": filled("\\\n"),
     "headings": filled("# a\n"),
     "lines": filled("a\n"),
+    "lines that belong to a hundred quotes": "> " * 100 + "a\n" + "b\n" * 9_800,
+    "lines that belong to twenty quotes and lists": "> - " * 10 + "a\n" + "b\n" * 2_000,
+    "rules": filled("---\n"),
     "ampersands": filled("&"),
 }
 PLAIN = {
@@ -50,7 +53,7 @@ PLAIN = {
     "one long line": filled("word "),
     "spaces": "a" + " " * 19_998 + "b",
     "colons": filled(":"),
-    "rules": filled("---\n"),
+    "many rules": "---\n" * 1_999,
     "an ordinary long text": filled("## What you do\n\n- You **build** [pipelines](https://example.com).\n" * 5 + "\n"),
     "an ordinary table": "| a | b | c |\n|---|---|---|\n" + "| one | two | three |\n" * 200,
 }

@@ -1,6 +1,7 @@
 """What a logo may cost: counted before it is decoded, bounded while it is."""
 
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from unittest.mock import patch
@@ -167,6 +168,14 @@ def test_texts_and_profiles_share_one_budget():
     whole = saved(Image.new("RGB", (8, 8)), "PNG")
     [one] = [pictures_worst.png_text(b"zTXt", 3 << 20)]
     text = one[33 : one.index(b"IDAT") - 4]
+    logo.inspect(whole[:33] + text + whole[33:])
+    with pytest.raises(logo.BadLogo):
+        logo.inspect(whole[:33] + text * 2 + whole[33:])
+
+
+def test_a_damaged_text_counts_by_what_it_may_have_come_to():
+    whole, packed = saved(Image.new("RGB", (8, 8)), "PNG"), zlib.compress(bytes(3 << 20), 9)
+    text = pictures.chunk(b"zTXt", b"Comment\0\0" + packed[:-4] + b"\0\0\0\0")
     logo.inspect(whole[:33] + text + whole[33:])
     with pytest.raises(logo.BadLogo):
         logo.inspect(whole[:33] + text * 2 + whole[33:])

@@ -191,3 +191,23 @@ def _shape(address: str) -> str:
     """The same for a route and an address of it: every variable part is a star."""
     parts = ["*" if part[:1] in ("<", "{") else part for part in address.split("/")]
     return "/".join(parts)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "cookie", ['"' + "\\000" * 32 + '"', '"' + "\\000" * 9 + '"', '"' + "\\377" * 32 + '"', "x" * 4_000]
+)
+@pytest.mark.parametrize("address", ["/admin/", "/admin/login/", "/api/v1/postings/", "/post/"])
+def test_a_session_cookie_that_django_cannot_have_made_is_no_session(cookie: str, address: str) -> None:
+    """In a quoted cookie a backslash and three octal digits are any character, NUL among them."""
+    answer = Client(headers={"Cookie": f"sessionid={cookie}"}).get(address)
+    assert answer.status_code == (302 if address == "/admin/" else 200)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "address", ["/api/docs/", "/api/schema/", "/api/v1/postings/", "/post/", "/healthz", "/admin/"]
+)
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
+def test_no_method_is_a_mistake_of_ours(method: str, address: str) -> None:
+    assert Client().generic(method, address).status_code < 500

@@ -179,3 +179,17 @@ def test_no_password_has_a_default():
 def test_a_python_that_reads_cookies_slowly_is_named(version, ids, monkeypatch):
     monkeypatch.setattr(checks.sys, "version_info", version)
     assert [each.id for each in checks.check_python(None)] == ids
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"DEMO": "1"}, "0 0"),
+        ({"DEMO": "1", "MAX_WATCHERS_PER_CLIENT": "7", "MAX_CONNECTIONS_PER_CLIENT": "9"}, "7 9"),
+        ({}, "20 250"),
+    ],
+)
+def test_a_demo_has_no_ceiling_of_one_address_unless_one_is_named(environment, expected):
+    code = "from django.conf import settings as s; print(s.MAX_WATCHERS_PER_CLIENT, s.MAX_CONNECTIONS_PER_CLIENT)"
+    shown = manage("shell", "--no-imports", "-c", code, **environment)
+    assert shown.stdout.strip() == expected, shown.stderr

@@ -263,8 +263,8 @@ def test_while_all_connections_are_busy_a_new_one_is_503(server, settings):
         assert answered(first) == b"/hold"
 
 
-def test_one_address_has_a_quarter_of_the_connections(server, settings):
-    settings.MAX_CONNECTIONS = 8
+def test_one_address_has_no_more_than_its_own_ceiling_of_connections(server, settings):
+    settings.MAX_CONNECTIONS, settings.MAX_CONNECTIONS_PER_CLIENT = 8, 2
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 0}
     with raw(server.port) as first, raw(server.port) as second:
         for connection in (first, second):
