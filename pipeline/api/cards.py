@@ -4,17 +4,20 @@ ISO/IEC 7812: 13 to 19 digits, the last by Luhn's formula, the first ones an iss
 parted by anything but letters. The work is linear: at most seven sums for each digit.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
+from urllib.parse import unquote
 
 _SHORTEST, _LONGEST = 13, 19
 _LONGEST_PHONE: Final = 15  # E.164; one in international form begins with a plus
 # Of the payment networks in use: without them one in ten long numbers (ids in URLs, dates) would be refused.
 _ISSUER: Final = re.compile(r"3(?:0|[4-9])|4|5[0-8]|6|2(?:20[0-5]|2[2-9]|[3-6]|7[01]|720)|8[12]|9792")
 _RUN: Final = re.compile(r"\d+(?:[^\dx]{1,8}\d+)*", re.ASCII)
+_BLANKS: Final = re.compile(r"\s{2,}")  # as many as there are, they part no more than one does
 _PARTS: Final = re.compile(r"\d+|[^\dx]+", re.ASCII)
 # Between groups of any sizes only what people write within a number; other marks part prices, times and lists.
 _COMMON: Final = re.compile(r"[ .\-\u2010-\u2014_/]{1,3}")
@@ -52,7 +55,13 @@ def has_card_number(value: str | float) -> bool:
     """Whether a text or a number looks like a card number, or holds one. The caller bounds its length."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_LONGEST:
         return False
-    plain = _RANDOM.sub(_without_random, str(value)).translate(_PLAIN)
+    written = str(value)
+    shown = html.unescape(unquote(written))  # as a page or a browser shows it
+    return _is_in(written) or (shown != written and _is_in(shown))
+
+
+def _is_in(text: str) -> bool:
+    plain = _BLANKS.sub(" ", _RANDOM.sub(_without_random, text).translate(_PLAIN))
     return any(
         _has_card(_PARTS.findall(run[0]), is_phone=plain[max(run.start() - 1, 0) : run.start()] == "+")
         for run in _RUN.finditer(plain)

@@ -51,6 +51,14 @@ def test_every_spelling_of_a_card_number_is_found(card):
     assert has_card_number(f"No. {card}, please")
 
 
+@pytest.mark.parametrize(
+    "mark", ["%20", "%2D", "%C2%A0", "&nbsp;", "&#45;", "&#x2d;", "&emsp;", " " * 40, "\n" + " " * 12, "\t" * 9]
+)
+def test_a_number_is_found_as_a_page_shows_it(mark):
+    assert has_card_number(f"https://example.com/?card={mark.join(['4242'] * 4)}")
+    assert has_card_number("&#52;&#50;" * 8)
+
+
 def test_every_mark_of_unicode_parts_groups_and_every_invisible_one_is_dropped():
     """Letters and other numbers end a number; all other characters do not."""
     every = [chr(code) for code in range(sys.maxunicode + 1)]
