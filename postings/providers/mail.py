@@ -96,9 +96,9 @@ def _post(body: Mapping[str, Any]) -> Any:
 
 def _ours(error: HTTPError) -> StepFailure:
     status = error.status_code
-    if status == 429:
+    if status in (409, 429):
         pause = retry_after(error.headers) or _PAUSE
-        return Unavailable("rate_limited", "SendGrid asks for fewer requests", retry_after=pause)
+        return Unavailable("rate_limited", "SendGrid asks for fewer requests, or for this one later", retry_after=pause)
     if status in (401, 403):
         return Misconfigured("mail_credentials", "SendGrid refuses us: check SENDGRID_API_KEY and MAIL_FROM's sender")
     if status == 413 or (status == 400 and _is_about_ours(error)):
