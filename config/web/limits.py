@@ -22,8 +22,8 @@ PACE_SECONDS: Final = 10.0
 PACE_BYTES: Final = 64 * KIB  # in that time: 6.5 kB a second, the slowest of phones
 BODY_SECONDS: Final = 120.0  # for the whole body
 IN_MEMORY: Final = 64 * KIB  # of one body; a larger one lies in a temporary file
-ALL_BODIES: Final = 64 * KIB * KIB  # bytes of all bodies that are read or worked on in one process,
-CLIENT_BODIES: Final = ALL_BODIES // 4  # and of one client's
+ALL_BODIES: Final = 256 * KIB * KIB  # bytes of all bodies that are read or worked on in one process,
+CLIENT_BODIES: Final = ALL_BODIES // 4  # and of one client's, but in the demo
 FORM_BODY: Final = 256 * KIB  # of application/x-www-form-urlencoded: parsing takes thirty times the memory
 
 # Parts of a multipart body.

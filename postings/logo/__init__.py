@@ -17,9 +17,9 @@ from postings.logo.room import MIB, NoRoom, Room
 __all__ = ["MAX_BYTES", "MAX_SIDE", "ROOM", "SIDE", "BadLogo", "NoRoom", "Parts", "inspect", "is_plain", "stored_form"]
 
 MAX_BYTES: Final = 2 * MIB
-# The costliest picture takes 256 MiB: a WebP of 4096 x 4096, four times four bytes a pixel. Eight is half of the
-# threads in which the web process answers.
-ROOM: Final = Room(size=256 * MIB, seats=8)
+# The costliest picture takes 256 MiB: a WebP of 4096 x 4096, four times four bytes a pixel. Sixteen is as many
+# as the web process has threads: an ordinary crowd waits its turn, and is not turned away.
+ROOM: Final = Room(size=256 * MIB, seats=16)
 
 _WEBP: Final = re.compile(rb"RIFF....WEBP", re.DOTALL)
 

@@ -152,7 +152,8 @@ def test_a_client_that_leaves_is_not_answered(edge, seen):
     assert (answer.status, seen) == (0, [])
 
 
-def test_all_bodies_together_have_a_room_and_each_client_a_quarter_of_it(edge, monkeypatch, impatient):
+def test_all_bodies_together_have_a_room_and_each_client_a_quarter_of_it(edge, monkeypatch, impatient, settings):
+    settings.DEMO = False
     monkeypatch.setattr(limits, "ALL_BODIES", 400)
     monkeypatch.setattr(limits, "CLIENT_BODIES", 100)
     monkeypatch.setattr(limits, "PACE_SECONDS", 10)
