@@ -66,7 +66,7 @@ def test_the_limits_of_one_client_are_those_of_the_code():
             f"{limits.PACE_BYTES // kib} KiB in each {limits.PACE_SECONDS:g} s, {limits.BODY_SECONDS:g} s in all. "
             f"What is over {limits.IN_MEMORY // kib} KiB lies in a temporary file"
         ),
-        f"| {limits.ALL_BODIES // mib} MiB; {limits.CLIENT_BODIES // mib} MiB |",
+        f"| {limits.ALL_BODIES // mib} MiB; {limits.CLIENT_BODIES // mib} MiB, but in the demo |",
         f"| {limits.MAX_PIPELINED}; {limits.WRITE_SECONDS:g} s without taking anything |",
         f"| {limits.MAX_PARTS}; {limits.MAX_PART_HEAD // kib} KiB, no transfer encoding |",
         f"{LONGEST:,} characters, redacted in linear time",
