@@ -14,7 +14,7 @@ LIMITS: Final = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
 }
-_NAMES: Final = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+_NAMES: Final = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}  # nosec B105 # a setting's name
 _OPTIONS: Final[dict[str, Any]] = {
     "connect_timeout": 3,
     "keepalives": 1,
