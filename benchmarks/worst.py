@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,14 +19,17 @@ import httpx
 import psutil
 
 from benchmarks.place import wait_for
+from benchmarks.submissions import multipart
 from benchmarks.workers import LOGS, ROOT, stop
 from config.local import processes
 from config.local.ports import LOOPBACK, free_port
+from tests.pictures_worst import REFUSED, TAKEN
 
 SECONDS: Final = 0.5  # of processor, for one request of at most 4 MiB
 MIB: Final = 64.0  # of memory, for the same request
 WAIT: Final = 0.2  # seconds that /healthz may wait
 MANY_SECONDS, MANY_MIB = 4.0, 200.0  # for what many connections do together
+PICTURE_MIB: Final = 256.0  # for the one picture that takes all of the decoders' room
 TICK: Final = 0.02  # seconds between two looks
 SETTLES: Final = 0.3  # seconds after the answer in which work may still go on
 FORM: Final = "multipart/form-data; boundary=x"
@@ -69,6 +73,19 @@ def post(path: str, content_type: str, body: Callable[[], bytes], **headers: str
     """A request with a body, which is made only when it is sent."""
     named = {"Idempotency-Key": "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "Content-Type": content_type} | headers
     return lambda port: _answered("POST", port, path, named, body())
+
+
+def submitted(logo: Callable[[], bytes] | None = None, **changed: str) -> Attack:
+    """A posting that is right but for these fields, with this logo."""
+
+    def send(port: int) -> str:
+        fields, files = multipart()
+        files = {"logo": ("logo", logo(), "image/png")} if logo else files
+        made = httpx.Request("POST", f"http://{LOOPBACK}{API}", data=fields | changed, files=files)
+        named = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": made.headers["Content-Type"]}
+        return _answered("POST", port, API, named, made.read())
+
+    return send
 
 
 def form(count: int, value: bytes = b"v") -> bytes:
@@ -131,6 +148,15 @@ INPUTS: Final = (
     ),
     Worst("JSON of 4 MiB of one text", post(API, JSON, lambda: b'{"title":"' + b"4 " * 2_090_000 + b'"}')),
     Worst("JSON of 180,000 wrong names", post(API, JSON, lambda: _wrong_names(180_000))),
+    Worst("JSON of 4 MiB of brackets", post(API, JSON, lambda: b"[" * 4_190_000)),
+    Worst("JSON of long numbers", post(API, JSON, lambda: b"[" + b",".join([b"9" * 4000] * 1000) + b"]")),
+    Worst("digits for a card in every field", submitted(**dict.fromkeys(("title", "description"), "4 2" * 300_000))),
+    Worst("the longest description of digits", submitted(description="4 2 " * 5000)),
+    Worst("a description that is a table", submitted(description="|" + "a|" * 4900 + "\n|" + "-|" * 4900)),
+    Worst("a description of brackets", submitted(description="[" * 390 + "a" * 19_000)),
+    Worst("combining characters", submitted(company_name="a" + "\u0301\u0323" * 40_000)),
+    *(Worst(name, submitted(make), PICTURE_MIB if "WebP" in name else MIB) for name, make in TAKEN.items()),
+    *(Worst(name, submitted(make)) for name, make in REFUSED.items()),
     Worst("a thousand requests on one connection", pipelined(1000)),
     Worst("a hundred stalled bodies of 4 MiB", stalled(100, 4 * 1024 * 1024 - 100), MANY_MIB, MANY_SECONDS),
 )
@@ -157,7 +183,8 @@ def measure(inputs: tuple[Worst, ...] = INPUTS) -> list[tuple[Worst, Cost]]:
 def _cost(worst: Worst) -> Cost:
     with _server() as (port, server):
         with suppress(httpx.HTTPError):
-            httpx.get(f"http://{LOOPBACK}:{port}/", timeout=30)  # what the first request of all loads
+            httpx.get(f"http://{LOOPBACK}:{port}/", timeout=30)  # what the first request of all loads,
+        submitted()(port)  # and the first submission
         prober = _Prober(port, server)
         spent, memory = sum(server.cpu_times()[:2]), server.memory_info().rss
         with prober:
@@ -214,9 +241,10 @@ def _answered(method: str, port: int, path: str, headers: Mapping[str, str], bod
 
 @contextmanager
 def _server() -> Iterator[tuple[int, psutil.Process]]:
-    """`python -m config.web`, with rates and ceilings as in production."""
+    """`python -m config.web`, with rates as in production; nothing runs the postings that are accepted here."""
     port = free_port()
     env = os.environ | {"DATABASE_POOL": "1", "ALLOWED_HOSTS": LOOPBACK, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    env["MAX_OPEN_PER_CLIENT"] = "0"
     command = [sys.executable, "-m", "config.web", "--port", str(port)]
     server = processes.start(command, env=env, log=LOGS / "worst.log", cwd=ROOT)
     try:
