@@ -45,20 +45,21 @@ def mark_of(pipeline: Pipeline) -> Mark:
     return Mark(pipeline.state, pipeline.seq, pipeline.updated_at)
 
 
-_ending: Final = threading.Event()
+_is_ending = False
 
 
 def end_all() -> None:
     """Answer everybody who waits within a tick, and let nobody begin to wait: the process is about to end.
 
-    Called by a signal's handler: it only sets a flag.
+    Called by a signal's handler, so it takes no lock: a second signal that came meanwhile would wait for itself.
     """
-    _ending.set()
+    global _is_ending
+    _is_ending = True
 
 
 def is_ending() -> bool:
     """Whether `end_all` was called."""
-    return _ending.is_set()
+    return _is_ending
 
 
 class TooManyWatchers(Exception):

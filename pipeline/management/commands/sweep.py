@@ -31,8 +31,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{sweep_once()} jobs published")
             return
         go_by_index()
-        stopped = threading.Event()
+        # A handler takes no lock: a second signal may come while it runs, and would wait for itself.
+        signals: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _received, _frame: stopped.set())
-        chores.start(stopped)
-        sweep_for_ever(lambda: stopped.is_set() or (parent is not None and os.getppid() != parent))
+            signal.signal(number, lambda received, _frame: signals.append(received))
+        over = threading.Event()
+        chores.start(over)
+        sweep_for_ever(lambda: bool(signals) or (parent is not None and os.getppid() != parent))
+        over.set()
