@@ -111,7 +111,7 @@ def test_all_optional_fields_are_taken(post, fields):
         ("salary_min", -1, "min_value"),
         ("salary_min", True, "invalid"),
         ("salary_min", 10**13, "max_value"),
-        ("salary_min", 7 * 10**4000, "max_value"),
+        ("salary_min", 7 * 10**90, "max_value"),
         ("salary_min", "9" * 5000, "invalid"),
         ("salary_max", 99, "less_than_minimum"),
         ("salary_currency", "EURO", "unknown_currency"),

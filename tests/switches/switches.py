@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline import actions, executor, ownership, run, statements, tasks, trans
 from pipeline.db import Statement
 from pipeline.plan import Job
 from postings.providers import stripe
+from postings.steps import payment
 from postings.steps.email import EmailStep
 from postings.steps.payment import PaymentStep
 from postings.steps.posting import PostingStep
@@ -85,7 +87,8 @@ def claim_without_guard(patch: pytest.MonkeyPatch) -> None:
 
 
 def replay_after_the_key_was_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(run.Call, "is_replayable", lambda call, now: True)
+    for module in (run, payment):  # the call's own time, and the pipeline's
+        patch.setattr(module, "REPLAY_HORIZON", timedelta(days=365))
 
 
 def captured_when_held(patch: pytest.MonkeyPatch) -> None:
