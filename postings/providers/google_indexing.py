@@ -57,7 +57,7 @@ def _ask(method: str, path: str, **given: Any) -> requests.Response:
     return http.ask("google", method, url, headers={"Authorization": f"Bearer {_token()}"}, **given)
 
 
-def _ours(answer: requests.Response) -> StepFailure:
+def _ours(answer: requests.Response) -> StepFailure:  # noqa: PLR0911 - one line for each answer
     status = answer.status_code
     if status == 429:
         pause = retry_after(answer.headers) or _PAUSE
@@ -69,6 +69,8 @@ def _ours(answer: requests.Response) -> StepFailure:
         return Misconfigured("google_permission", detail)
     if status == 400:
         return Refused("page_refused", "Google refuses the page's address", title="Not indexed")
+    if status == 409:
+        return Unavailable("busy", "Google answered 409: another request is in progress")
     if status < 500:
         return Misconfigured("google_settings", f"Google answered {status}: check GOOGLE_INDEXING_BASE")
     return Unknown("server_error", f"Google answered {status}")

@@ -66,6 +66,8 @@ def _ours(answer: requests.Response) -> StepFailure:
     if status == 429:
         pause = retry_after(answer.headers) or _PAUSE
         return Unavailable("rate_limited", "Twilio asks for fewer requests", retry_after=pause)
+    if status == 409:
+        return Unavailable("busy", "Twilio answered 409: another request is in progress")
     if status in (401, 403):
         return Misconfigured("twilio_credentials", "Twilio refuses our key: check TWILIO_AUTH_TOKEN")
     if 400 <= status < 500:

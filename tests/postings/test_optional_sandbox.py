@@ -30,7 +30,7 @@ def _told(outside: Outside, effect: str) -> int:
 
 @pytest.mark.parametrize(("provider", "route", "effect"), ROUTES)
 @pytest.mark.parametrize(
-    "kind", ["error_before", "error_after", "drop_before", "drop_after", "timeout_after", "rate_limit"]
+    "kind", ["error_before", "error_after", "drop_before", "drop_after", "timeout_after", "rate_limit", "conflict"]
 )
 def test_each_is_told_once_whatever_fails(
     outside: Outside,
