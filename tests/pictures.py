@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour types: grey, RGB, palette, grey with alpha, RGBA
 _WHOLE = ((0, 0, 1, 1),)
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def saved(picture, kind, **options):
@@ -34,7 +34,7 @@ def png(rows, depth, colour, before=b"", interlaced=False):
     """A PNG of rows of pixels, each a tuple of channels in units of `depth` bits."""
     width, height = len(rows[0]), len(rows)
     data = b""
-    for left, top, across, down in _ADAM7 if interlaced else _WHOLE:
+    for left, top, across, down in ADAM7 if interlaced else _WHOLE:
         for row in rows[top::down]:
             if pixels := row[left::across]:
                 data += b"\0" + _packed(pixels, depth)

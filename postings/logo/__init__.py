@@ -9,16 +9,30 @@ from collections.abc import Callable
 from typing import Final
 
 from postings.logo import jpeg, png, webp
-from postings.logo.errors import MAX_SIDE, BadLogo
+from postings.logo.decoder import SIDE
+from postings.logo.errors import MAX_SIDE, BadLogo, too_costly
 from postings.logo.parts import Parts
-from postings.logo.pixels import SIDE, STRIP, normalise
+from postings.logo.pixels import normalise
 from postings.logo.room import MIB, NoRoom, Room
 
-__all__ = ["MAX_BYTES", "MAX_SIDE", "ROOM", "SIDE", "BadLogo", "NoRoom", "Parts", "inspect", "is_plain", "stored_form"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_SIDE",
+    "MOST_MEMORY",
+    "ROOM",
+    "SIDE",
+    "BadLogo",
+    "NoRoom",
+    "Parts",
+    "inspect",
+    "is_plain",
+    "stored_form",
+]
 
 MAX_BYTES: Final = 2 * MIB
-# The costliest picture takes 256 MiB: a WebP of 4096 x 4096, four times four bytes a pixel. Sixteen is as many
-# as the web process has threads: an ordinary crowd waits its turn, and is not turned away.
+MOST_MEMORY: Final = 64 * MIB
+# Four of the costliest pictures, or eight ordinary large ones. Sixteen is as many as the web process has threads: an
+# ordinary crowd waits its turn, and is not turned away.
 ROOM: Final = Room(size=256 * MIB, seats=16)
 
 _WEBP: Final = re.compile(rb"RIFF....WEBP", re.DOTALL)
@@ -28,13 +42,15 @@ def inspect(raw: bytes) -> Parts:
     """The parts of the file; BadLogo. Costs one walk over the bytes."""
     if len(raw) > MAX_BYTES:
         raise BadLogo("logo_too_large", "The logo is larger than 2 MiB: send a smaller one.")
-    return _parser(raw)(raw)
+    parts = _parser(raw)(raw)
+    if parts.memory > MOST_MEMORY:
+        raise too_costly("takes too much memory to decode, by its size and by the way it is saved")
+    return parts
 
 
 def stored_form(parts: Parts, patience: float) -> bytes:
     """The PNG to be kept. BadLogo when the pixels are damaged; NoRoom after `patience` seconds without room."""
-    beside = min(STRIP, parts.width * parts.height) * 8  # while a strip is converted
-    with ROOM.take(parts.memory + beside, patience):
+    with ROOM.take(parts.memory, patience):
         return normalise(parts)
 
 

@@ -10,8 +10,7 @@ Kind = Literal["PNG", "JPEG", "WEBP"]
 class Parts:
     """`pixels` is the file without its metadata: decoders see nothing else.
 
-    `memory` is what decoding takes at most, in bytes. `transparent` is the one transparent colour of a picture
-    without an alpha channel, in units of `depth` bits.
+    `memory` is what decoding takes at most, in bytes.
     """
 
     kind: Kind
@@ -22,6 +21,4 @@ class Parts:
     profile: bytes = b""
     orientation: int = 1
     gamma: float | None = None
-    depth: int = 8
-    transparent: tuple[int, ...] = ()
     is_plain: bool = False  # nothing but the pixels of a PNG of 8 bits a channel, as `encode` writes it

@@ -14,7 +14,11 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS: Final = 10_000  # the smallest that encoders write hold some kilobytes, and a logo has at most 2 MiB
 MAX_METADATA: Final = 4 * 1024 * 1024  # bytes of all compressed texts and profiles, unfolded
 MOST_UNFOLDING: Final = 1032  # bytes that zlib makes of one, at most
-MAX_UNFOLDED: Final = MAX_SIDE * (MAX_SIDE * 4 + 1)  # bytes of filtered rows: 8-bit RGBA of the largest size
+# Bytes of filtered rows: 8-bit RGBA of the largest size. One of 16 bits costs about a third more to scale.
+MAX_UNFOLDED: Final = MAX_SIDE * (MAX_SIDE * 4 + 1)
+MAX_UNFOLDED_16: Final = MAX_UNFOLDED * 3 // 4
+
+_ROWS: Final = 2048  # rows of four bytes a pixel that scaling takes at most: 34 MiB were measured
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -34,7 +38,6 @@ class _Found:
     profile: bytes = b""
     orientation: int = 1
     gamma: float | None = None
-    transparent: bytes = b""
     metadata_left: int = MAX_METADATA
 
 
@@ -49,18 +52,15 @@ def parse(raw: bytes) -> Parts:
         raise unreadable()
     width, height, depth, colour, interlace = found.header
     pixels = SIGNATURE + b"".join(found.kept)
-    is_transparent = bool(found.transparent) and colour in (0, 2)
     return Parts(
         kind="PNG",
         width=width,
         height=height,
         pixels=pixels,
-        memory=width * height * (4 if _CHANNELS[colour] > 1 else depth // 8 or 1),
+        memory=_memory(width, height, depth * _CHANNELS[colour], interlace),
         profile=found.profile,
         orientation=found.orientation,
         gamma=found.gamma,
-        depth=depth,
-        transparent=_colour(found.transparent, _CHANNELS[colour]) if is_transparent else (),
         is_plain=pixels == raw and depth == 8 and colour != _PALETTE and not interlace,
     )
 
@@ -90,9 +90,7 @@ def _take(found: _Found, name: bytes, data: bytes, whole: bytes) -> None:
         if found.header:
             raise unreadable()
         found.header = _header(data)
-    if name == b"tRNS":
-        found.transparent = data
-    if name in _CRITICAL and (name != b"tRNS" or found.header[3] == _PALETTE):
+    if name in _CRITICAL:
         found.kept.append(whole)
     found.has_pixels |= name == b"IDAT"
     _take_metadata(found, name, data)
@@ -121,7 +119,8 @@ def _header(data: bytes) -> tuple[int, ...]:
         raise unreadable()
     bits = depth * _CHANNELS[colour]
     passes = _PASSES if interlace else ((0, 0, 1, 1),)
-    if sum(_unfolded(width, height, bits, *each) for each in passes) > MAX_UNFOLDED + 4 * MAX_SIDE:
+    limit = (MAX_UNFOLDED_16 if depth == 16 else MAX_UNFOLDED) + 4 * MAX_SIDE
+    if sum(_unfolded(width, height, bits, *each) for each in passes) > limit:
         raise too_costly("has 16 bits a channel and too many pixels for that")
     return width, height, depth, colour, interlace
 
@@ -159,6 +158,7 @@ def _unfold(data: bytes, limit: int) -> tuple[bytes, int]:
     return unfolded, len(unfolded)
 
 
-def _colour(data: bytes, channels: int) -> tuple[int, ...]:
-    """The one transparent colour; none when the chunk is damaged."""
-    return struct.unpack(f">{channels}H", data) if len(data) == 2 * channels else ()
+def _memory(width: int, height: int, bits: int, interlace: int) -> int:
+    """Rows are scaled as they come; of an interlaced picture all are kept until the last pass."""
+    kept = width * height * -(-bits // 8) if interlace else 0
+    return kept + min(height, _ROWS) * width * 4

@@ -12,8 +12,8 @@ MAX_CHUNKS: Final = 100  # a still picture has at most seven that are known
 MAX_PROFILE: Final = 2 * 1024 * 1024
 _ANIMATED: Final = 0x02  # in VP8X's flags
 _ALPHA: Final = 0x10
-# The decoder holds two canvases, its answer, and Pillow's copy of it, of four bytes a pixel each.
-_BYTES_A_PIXEL: Final = 16
+_OUTPUT: Final = 12 * 1024 * 1024  # bytes: rows, and the picture at the scale that is asked for
+_COLOUR_INDEXING: Final = 0b111  # the first transform is there, and is that of a palette
 
 
 def parse(raw: bytes) -> Parts:
@@ -35,7 +35,7 @@ def parse(raw: bytes) -> Parts:
         width=width,
         height=height,
         pixels=_without_metadata(chunks, width, height),
-        memory=width * height * _BYTES_A_PIXEL,
+        memory=width * height * _bytes_a_pixel(chunks) + min(_OUTPUT, width * height * 12),
         profile=chunks.get(b"ICCP", b"")[:MAX_PROFILE],
         orientation=orientation(chunks.get(b"EXIF", b"")),
     )
@@ -75,6 +75,22 @@ def _size(chunks: dict[bytes, bytes]) -> tuple[int, int]:
         raise unreadable()
     width, height = struct.unpack_from("<HH", lossy, 6)
     return width & 0x3FFF, height & 0x3FFF
+
+
+def _bytes_a_pixel(chunks: dict[bytes, bytes]) -> int:
+    """What the decoder keeps of the whole picture: nothing of lossy colours, everything of a lossless bit stream."""
+    if b"VP8L" in chunks:
+        return _bytes_a_lossless_pixel(chunks[b"VP8L"][5:])
+    alpha = chunks.get(b"ALPH", b"")
+    if not alpha:
+        return 0
+    is_compressed = alpha[0] & 0b11
+    return 1 + (_bytes_a_lossless_pixel(alpha[1:]) if is_compressed else 0)
+
+
+def _bytes_a_lossless_pixel(stream: bytes) -> int:
+    """The indexes of a palette take one byte (in most files: libwebp reads a rare one as four as well)."""
+    return 1 if stream and stream[0] & _COLOUR_INDEXING == _COLOUR_INDEXING else 4
 
 
 def _canvas(extended: bytes) -> tuple[int, int]:
