@@ -9,6 +9,7 @@ from django.test import Client
 from pipeline.api.acceptance import Busy, NotKnown, TooManyRefused
 from pipeline.models import Attachment, Pipeline
 from pipeline.start import TooManyOpen
+from postings.logo import inspect, stored_form
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +38,7 @@ def test_a_submission_leads_to_its_progress_page(client, typed, png):
     pipeline = Pipeline.objects.get()
     assert answer.status_code == 303
     assert answer["Location"] == f"/pipelines/{pipeline.pk}/"
-    assert bytes(Attachment.objects.get(pipeline=pipeline).content) == png
+    assert bytes(Attachment.objects.get(pipeline=pipeline).content) == stored_form(inspect(png), 0)
     assert pipeline.key == typed["idempotency_key"]
 
 
